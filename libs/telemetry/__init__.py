@@ -1,0 +1,1 @@
+"""Logs, metrics, traces and usage reports: what a process says about itself."""
