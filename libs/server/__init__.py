@@ -1,0 +1,1 @@
+"""The server harness: what every service gets for free, from the interceptor chain to the drain."""

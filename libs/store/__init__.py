@@ -1,0 +1,1 @@
+"""Redis behind typed errors: connections, Lua scripts, durable work queues, and an embedded server for development."""

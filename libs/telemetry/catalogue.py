@@ -167,6 +167,9 @@ CONVERSATION_DEGRADED: Final = MetricSpec(
 CONVERSATION_OUTBOX_DEPTH: Final = MetricSpec(
     "agentmesh.conversation.outbox_depth", "gauge", "{entry}", (), "Appends waiting for memory to come back."
 )
+CONVERSATION_CACHE_PUTS_LOST: Final = MetricSpec(
+    "agentmesh.conversation.cache_puts_lost", "counter", "{entry}", (), "Answers that the cache could not be given."
+)
 JOBS_FINISHED: Final = MetricSpec(
     "agentmesh.jobs.finished", "counter", "{job}", ("outcome",), "Jobs that ended: succeeded, failed, cancelled."
 )

@@ -48,7 +48,7 @@ def configure(service: str, level: str, fmt: str) -> None:
 
 def get(name: str) -> Logger:
     """The logger of the part called `name`; configuration is looked up at its first event."""
-    return cast("Logger", structlog.get_logger(logger=name))
+    return cast("Logger", structlog.get_logger(part=name))
 
 
 class EventWriter:
@@ -57,13 +57,13 @@ class EventWriter:
     Make it after `configure`, which decides the format once and for all.
     """
 
-    __slots__ = ("_enabled", "_event", "_log", "_logger_name", "_service", "_stream")
+    __slots__ = ("_enabled", "_event", "_log", "_part", "_service", "_stream")
 
     def __init__(self, name: str, event: str) -> None:
         renderer = structlog.get_config()["processors"][-1]
         self._event = event
         self._log = get(name)
-        self._logger_name = name
+        self._part = name
         self._enabled = self._log.is_enabled_for(logging.INFO)
         self._service = renderer.service if isinstance(renderer, _Renderer) else ""
         self._stream = sys.stdout.buffer if isinstance(renderer, _Renderer) else None
@@ -76,7 +76,7 @@ class EventWriter:
             self._log.info(self._event, **fields)
             return
         fields["event"] = self._event
-        fields["logger"] = self._logger_name
+        fields["part"] = self._part
         fields["service"] = self._service
         fields["level"] = "info"
         fields["time"] = datetime.now(UTC)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -60,13 +61,13 @@ class OtlpRecorder:
         self._provider.shutdown()
 
 
-def _parent(traceparent: str) -> trace.Context:
+def _parent(traceparent: str) -> Context:
     if not traceparent:
-        return trace.Context()
+        return Context()
     above = SpanContext(
         trace_id=int(traceparent[3:35], 16),
         span_id=int(traceparent[36:52], 16),
         is_remote=True,
         trace_flags=TraceFlags(TraceFlags.SAMPLED),
     )
-    return trace.set_span_in_context(NonRecordingSpan(above), trace.Context())
+    return trace.set_span_in_context(NonRecordingSpan(above), Context())

@@ -2,18 +2,17 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import grpc
+from agentmesh.monitoring.v1.monitoring_pb2 import ReportUsageRequest, ReportUsageResponse, UsageEvent
 from prometheus_client import Counter
 
 from libs.core.clock import Clock
 from libs.core.errors import MeshError
-
-if TYPE_CHECKING:
-    from agentmesh.monitoring.v1.monitoring_pb2 import UsageEvent
+from libs.core.ids import new_request_id
 
 _LAST_FLUSH_SECONDS: Final = 2.0
 
@@ -25,7 +24,7 @@ class UsageOptions:
     capacity: int = 10_000
     """Events kept while monitoring is away; about 300 bytes each."""
     batch: int = 500
-    """Events in one report, at most."""
+    """Events in one report, at most; 1 to 5,000."""
     interval: float = 1.0
     """Seconds between flushes."""
 
@@ -34,7 +33,7 @@ class UsageStatistics(NamedTuple):
     """A snapshot of the reporter."""
 
     waiting: int
-    """Events in the buffer."""
+    """Events not acknowledged yet."""
     sent: int
     """Events that monitoring has acknowledged."""
     dropped: int
@@ -44,9 +43,11 @@ class UsageStatistics(NamedTuple):
 class UsageReporter:
     """A bounded buffer of usage events.
 
+    A batch keeps its request_id until it is acknowledged, so one that is sent twice counts once.
+
     Args:
-        send: delivers a batch; raises `MeshError` or `grpc.RpcError` if it could not. A batch may be sent twice:
-            the receiver recognises events by their id.
+        send: delivers a batch, such as `MonitoringServiceStub(channel).ReportUsage`; raises `MeshError` or
+            `grpc.RpcError` if it could not.
         clock: paces the flushes.
         options: sizes and pace.
         dropped: counts the losses for the operators (`catalogue.USAGE_DROPPED`).
@@ -54,7 +55,7 @@ class UsageReporter:
 
     def __init__(
         self,
-        send: Callable[[Sequence["UsageEvent"]], Awaitable[None]],
+        send: Callable[[ReportUsageRequest], Awaitable[ReportUsageResponse]],
         clock: Clock,
         options: UsageOptions | None = None,
         dropped: Counter | None = None,
@@ -63,14 +64,15 @@ class UsageReporter:
         self._clock = clock
         self._options = options if options is not None else UsageOptions()
         self._dropped_metric = dropped
-        self._waiting: deque[UsageEvent] = deque()
+        self._buffer: deque[UsageEvent] = deque()
+        self._unacknowledged: ReportUsageRequest | None = None
         self._sent = 0
         self._dropped = 0
 
-    def record(self, event: "UsageEvent") -> None:
+    def record(self, event: UsageEvent) -> None:
         """Keep the event for the next flush; when the buffer is full the event is dropped and counted."""
-        if len(self._waiting) < self._options.capacity:
-            self._waiting.append(event)
+        if len(self._buffer) < self._options.capacity:
+            self._buffer.append(event)
             return
         self._dropped += 1
         if self._dropped_metric is not None:
@@ -87,20 +89,28 @@ class UsageReporter:
 
     async def flush(self) -> None:
         """Send all that is waiting, batch by batch; the first failure leaves the rest for the next flush."""
-        while self._waiting:
-            batch = [self._waiting[index] for index in range(min(self._options.batch, len(self._waiting)))]
+        while (batch := self._next_batch()) is not None:
+            # Set until acknowledged: a failed or cancelled send loses nothing.
+            self._unacknowledged = batch
             try:
                 await self._send(batch)
             except (MeshError, grpc.RpcError):
                 return
-            # Removed only now, so that a failed or cancelled send loses nothing.
-            for _ in batch:
-                self._waiting.popleft()
-            self._sent += len(batch)
+            self._unacknowledged = None
+            self._sent += len(batch.events)
 
     def statistics(self) -> UsageStatistics:
         """What happened so far."""
-        return UsageStatistics(len(self._waiting), self._sent, self._dropped)
+        in_doubt = len(self._unacknowledged.events) if self._unacknowledged is not None else 0
+        return UsageStatistics(len(self._buffer) + in_doubt, self._sent, self._dropped)
+
+    def _next_batch(self) -> ReportUsageRequest | None:
+        if self._unacknowledged is not None:
+            return self._unacknowledged
+        if not self._buffer:
+            return None
+        size = min(self._options.batch, len(self._buffer))
+        return ReportUsageRequest(request_id=new_request_id(), events=[self._buffer.popleft() for _ in range(size)])
 
     async def _last_flush(self) -> None:
         try:

@@ -1,0 +1,1 @@
+"""What tests and the simulator stand on: a manual clock, misbehaving networks, fakes. Imported by tests alone."""

@@ -1,0 +1,1 @@
+"""The front door: conversations, turns, jobs and their workers."""

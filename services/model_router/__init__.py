@@ -1,0 +1,1 @@
+"""The model router: which model answers, with which key, at what price."""

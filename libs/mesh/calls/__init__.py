@@ -1,0 +1,1 @@
+"""The four kinds of calls, each a drop-in for grpc.aio's."""

@@ -1,0 +1,233 @@
+"""The channel that services and clients use: `AuthServiceStub(MeshChannel("dns:///auth:50051"))`."""
+
+import asyncio
+from collections.abc import Callable, Hashable
+from types import TracebackType
+from typing import Final, Self, TypeVar, cast
+
+import grpc
+
+from libs.core.clock import Clock, SystemClock
+from libs.core.rng import Rng, new_rng
+from libs.mesh.calls.stream_stream import StreamStreamMethod
+from libs.mesh.calls.stream_unary import StreamUnaryMethod
+from libs.mesh.calls.unary_stream import UnaryStreamMethod
+from libs.mesh.calls.unary_unary import UnaryUnaryMethod
+from libs.mesh.channel_core import ChannelCore, MeshStatistics
+from libs.mesh.connectivity import aggregate, wait_for_any_change
+from libs.mesh.endpoint import Endpoint
+from libs.mesh.observer import CallObserver, SilentObserver, TelemetryObserver
+from libs.mesh.options import DEFAULT_OPTIONS, MeshOptions
+from libs.mesh.resolver.base import Resolver
+from libs.mesh.resolver.dns import DnsResolver
+from libs.mesh.resolver.static import StaticResolver
+from libs.mesh.target import parse_target
+from libs.telemetry.telemetry import Telemetry
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+K = TypeVar("K")
+Serializer = Callable[[Q], bytes]
+Deserializer = Callable[[bytes], R]
+
+_SYSTEM_CLOCK: Final = SystemClock()
+
+
+class MeshChannel(grpc.aio.Channel):
+    """A `grpc.aio.Channel` over all endpoints of a target.
+
+    A `static:///` target works at once; a `dns:///` one is followed in the background while the channel is entered
+    (`async with`). Each call is bounded by the request being served, or else by the options' default, carries its
+    trace context and token, goes to an endpoint whose breaker is closed, and is tried again as the options say.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        options: MeshOptions = DEFAULT_OPTIONS,
+        *,
+        telemetry: Telemetry | None = None,
+        clock: Clock = _SYSTEM_CLOCK,
+        rng: Rng | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        """Make a channel; nothing is connected before the first call or `async with`.
+
+        Args:
+            target: `static:///host:port,host:port` or `dns:///host:port`.
+            options: everything that can be chosen.
+            telemetry: where metrics and state changes go, or None for nowhere.
+            clock: time, for policies and backoffs.
+            rng: the source of jitter; None seeds one from the operating system.
+            resolver: replaces the one that `target` names, for tests and the simulator.
+
+        Raises:
+            InvalidConfiguration: naming every fault of the target.
+        """
+        parsed = parse_target(target)
+        rng = rng or new_rng()
+        self._observer: Final[CallObserver] = (
+            SilentObserver() if telemetry is None else TelemetryObserver(target, telemetry)
+        )
+        if resolver is None:
+            if parsed.scheme == "static":
+                resolver = StaticResolver(parsed)
+            else:
+                address = parsed.addresses[0]
+                resolver = DnsResolver(address, options.dns_refresh, clock, rng, self._observer.resolution_failed)
+        self._resolver: Final = resolver
+        self._core: Final = ChannelCore(target, options, self._observer, clock, rng, resolver.authority)
+        self._methods: Final[dict[Hashable, Method[object]]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._follower: asyncio.Task[None] | None = None
+        known = resolver.known()
+        if known is not None:
+            self._core.apply(known)
+
+    def statistics(self) -> MeshStatistics:
+        """A snapshot of endpoints, breakers, budget and counts."""
+        return self._core.statistics()
+
+    # Life.
+
+    async def __aenter__(self) -> Self:
+        """Start following the target and connecting."""
+        if self._resolver.known() is None:
+            self._tasks = await asyncio.TaskGroup().__aenter__()
+            self._core.following = True
+            self._follower = self._tasks.create_task(self._follow())
+        for endpoint in self._core.endpoints:
+            endpoint.connect()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool | None:
+        """Close."""
+        await self.close()
+        if self._tasks is not None:
+            await self._tasks.__aexit__(exc_type, exc_val, exc_tb)
+        return None
+
+    async def close(self, grace: float | None = None) -> None:
+        """Refuse new calls, give those in flight `grace` seconds, then cancel them. Idempotent."""
+        if self._core.closed:
+            return
+        if self._follower is not None:
+            self._follower.cancel()
+        endpoints = self._core.close()
+        async with asyncio.TaskGroup() as group:
+            for endpoint in endpoints:
+                group.create_task(endpoint.close(grace))
+
+    async def _follow(self) -> None:
+        async for addresses in self._resolver.updates():
+            removed = self._core.apply(addresses)
+            for endpoint in self._core.endpoints:
+                endpoint.connect()
+            for endpoint in removed:
+                self._retire(endpoint)
+
+    def _retire(self, endpoint: Endpoint) -> None:
+        for method in self._methods.values():
+            cast("UnaryUnaryMethod[object, object]", method).forget(endpoint)
+        if self._tasks is not None:
+            self._tasks.create_task(endpoint.retire())
+
+    # Connectivity.
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """The best state of any endpoint."""
+        if self._core.closed:
+            return grpc.ChannelConnectivity.SHUTDOWN
+        return aggregate(self._core.endpoints, try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Wait until `get_state` gives something else."""
+        while self.get_state() is last_observed_state:
+            await self._core.wait_for_endpoints(wait_for_ready=True)
+            await wait_for_any_change(self._core.endpoints)
+
+    async def channel_ready(self) -> None:
+        """Wait until an endpoint is connected."""
+        self._core.check_usable()
+        while (state := self.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            await self.wait_for_state_change(state)
+
+    # Methods. Making one twice gives the same object, so that stubs may be made as often as one likes.
+
+    def unary_unary(
+        self,
+        method: str,
+        request_serializer: Serializer[Q] | None = None,
+        response_deserializer: Deserializer[R] | None = None,
+        _registered_method: bool = False,
+    ) -> UnaryUnaryMethod[Q, R]:
+        """A method with one request and one response."""
+
+        def make() -> UnaryUnaryMethod[Q, R]:
+            return UnaryUnaryMethod(
+                self._core, method, lambda at: at.unary_unary(method, request_serializer, response_deserializer)
+            )
+
+        return self._method(("unary_unary", method, request_serializer, response_deserializer), make)
+
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Serializer[Q] | None = None,
+        response_deserializer: Deserializer[R] | None = None,
+        _registered_method: bool = False,
+    ) -> UnaryStreamMethod[Q, R]:
+        """A method with one request and a stream of responses."""
+
+        def make() -> UnaryStreamMethod[Q, R]:
+            return UnaryStreamMethod(
+                self._core, method, lambda at: at.unary_stream(method, request_serializer, response_deserializer)
+            )
+
+        return self._method(("unary_stream", method, request_serializer, response_deserializer), make)
+
+    def stream_unary(
+        self,
+        method: str,
+        request_serializer: Serializer[Q] | None = None,
+        response_deserializer: Deserializer[R] | None = None,
+        _registered_method: bool = False,
+    ) -> StreamUnaryMethod[Q, R]:
+        """A method with a stream of requests and one response."""
+
+        def make() -> StreamUnaryMethod[Q, R]:
+            return StreamUnaryMethod(
+                self._core, method, lambda at: at.stream_unary(method, request_serializer, response_deserializer)
+            )
+
+        return self._method(("stream_unary", method, request_serializer, response_deserializer), make)
+
+    def stream_stream(
+        self,
+        method: str,
+        request_serializer: Serializer[Q] | None = None,
+        response_deserializer: Deserializer[R] | None = None,
+        _registered_method: bool = False,
+    ) -> StreamStreamMethod[Q, R]:
+        """A method with a stream of requests and a stream of responses."""
+
+        def make() -> StreamStreamMethod[Q, R]:
+            return StreamStreamMethod(
+                self._core, method, lambda at: at.stream_stream(method, request_serializer, response_deserializer)
+            )
+
+        return self._method(("stream_stream", method, request_serializer, response_deserializer), make)
+
+    def _method(self, key: Hashable, make: Callable[[], K]) -> K:
+        made = self._methods.get(key)
+        if made is None:
+            made = self._methods[key] = make()
+        # The key holds the kind and both types' functions, so what is found under it is what `make` would give.
+        return cast("K", made)
+
+    def __repr__(self) -> str:
+        state = " closed" if self._core.closed else ""
+        counts = self._core.statistics()
+        return f"<MeshChannel {counts.target}{state} {counts.balancer.closed} of {counts.balancer.endpoints} closed>"

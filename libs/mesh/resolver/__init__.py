@@ -1,0 +1,1 @@
+"""From a target to the addresses behind it: one scheme per module."""

@@ -1,0 +1,76 @@
+"""The whole of a service's `__main__`: settings, telemetry, serve until told to stop."""
+
+import asyncio
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import uvloop
+
+from libs.config.settings import load
+from libs.core.clock import SystemClock
+from libs.core.rng import new_rng
+from libs.server.lifecycle import Bound, Process, serving, stop_on_signals
+from libs.server.runtime import Build, S
+from libs.server.settings import ServerSettings
+from libs.telemetry import logs
+from libs.telemetry.metrics import Metrics
+from libs.telemetry.telemetry import Telemetry
+from libs.telemetry.traces import Tracing
+
+
+def run_service(name: str, settings_type: type[S], build: Build[S]) -> None:
+    """Run a service until SIGTERM or SIGINT, then drain it.
+
+    Args:
+        name: the service's name: the domain of its errors and the `service` of its log lines.
+        settings_type: its settings; `--help` explains them, faults are listed and end the process with status 2.
+        build: its bootstrap, an asynccontextmanager from settings and runtime to a `ServiceSpec`.
+    """
+    settings = load(settings_type, sys.argv[1:])
+    logs.configure(name, settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve_until_signalled(name, settings, build))
+
+
+async def serve_until_signalled(name: str, settings: S, build: Build[S]) -> None:
+    """Serve with the machine's own clock and chance until a signal comes."""
+    stop = asyncio.Event()
+    tracing = Tracing(name, settings.otlp_endpoint, settings.trace_sample_ratio)
+    telemetry = Telemetry(logs.get("server"), Metrics(name), tracing)
+    process = Process(SystemClock(), new_rng(), telemetry)
+    try:
+        with stop_on_signals(stop):
+            async with serving(name, settings, build, process) as bound:
+                with _announced(settings, bound, telemetry):
+                    # What start-up made lives as long as the process: keep it out of every collection.
+                    gc.collect()
+                    gc.freeze()
+                    await stop.wait()
+    finally:
+        tracing.shutdown()
+    telemetry.log.info("server.stopped")
+
+
+@contextmanager
+def _announced(settings: ServerSettings, bound: Bound, telemetry: Telemetry) -> Iterator[None]:
+    telemetry.log.info("server.started", grpc=str(bound.grpc), admin=str(bound.admin), pid=os.getpid())
+    path = settings.ready_file
+    if path is None:
+        yield
+        return
+    _write_atomically(path, orjson.dumps({"grpc": str(bound.grpc), "admin": str(bound.admin), "pid": os.getpid()}))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)

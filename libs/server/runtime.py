@@ -1,0 +1,108 @@
+"""What the harness hands to a service's bootstrap."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from agentmesh.auth.v1.auth_pb2 import GetJwksRequest
+from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceStub
+from libs.core.clock import Clock
+from libs.core.rng import Rng
+from libs.mesh.channel import MeshChannel
+from libs.mesh.options import MeshOptions
+from libs.server.auth import Jwks, TokenAuthenticator
+from libs.server.service_token import ServiceTokenSource
+from libs.server.settings import ServerSettings
+from libs.server.spec import ServiceSpec
+from libs.telemetry.telemetry import Telemetry
+
+S = TypeVar("S", bound=ServerSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The process around a service: time, chance, telemetry and the way to its peers."""
+
+    service: str
+    clock: Clock
+    rng: Rng
+    telemetry: Telemetry
+    peers: "Peers"
+
+    def dial(self, target: str, options: MeshOptions | None = None) -> MeshChannel:
+        """A channel to a peer that carries our telemetry and, outside a request, our own token; closed at shutdown."""
+        return self.peers.dial(target, options)
+
+    def token_authenticator(self) -> TokenAuthenticator:
+        """The usual authenticator: tokens that the auth service at `auth_target` signed."""
+        return self.peers.token_authenticator()
+
+
+Build = Callable[[S, Runtime], AbstractAsyncContextManager[ServiceSpec]]
+"""A service's bootstrap. It must not need its dependencies: what is down is what `readiness` is for."""
+
+
+class Peers:
+    """Every channel of the process, and the token they carry.
+
+    Args:
+        service: our name.
+        settings: where auth is and how we prove ourselves to it.
+        clock: time of channels and tokens.
+        rng: chance of the channels' policies.
+        telemetry: what the channels report to.
+    """
+
+    def __init__(self, service: str, settings: ServerSettings, clock: Clock, rng: Rng, telemetry: Telemetry) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._telemetry = telemetry
+        self._channels: list[MeshChannel] = []
+        self._auth: MeshChannel | None = None
+        self._tokens: ServiceTokenSource | None = None
+        if settings.auth_target:
+            # GetJwks and IssueToken are public: on this channel no token is sought, or seeking one would need one.
+            self._auth = self._open(settings.auth_target, MeshOptions())
+            secret = settings.service_secret.get_secret_value()
+            self._tokens = ServiceTokenSource(AuthServiceStub(self._auth).IssueToken, service, secret, clock)
+
+    def dial(self, target: str, options: MeshOptions | None = None) -> MeshChannel:
+        """A channel with our token on it, unless `options` bring a source of their own."""
+        chosen = options if options is not None else MeshOptions()
+        if chosen.token_source is None:
+            chosen = replace(chosen, token_source=self._tokens)
+        return self._open(target, chosen)
+
+    def token_authenticator(self) -> TokenAuthenticator:
+        """Accepts what auth signed; LookupError without an `auth_target`."""
+        if self._auth is None:
+            raise LookupError("auth_target is not set")
+        stub = AuthServiceStub(self._auth)
+
+        async def fetch() -> str:
+            return (await stub.GetJwks(GetJwksRequest())).jwks_json
+
+        return TokenAuthenticator(Jwks(fetch, self._clock), self._clock)
+
+    async def close(self) -> None:
+        """Close every channel."""
+        for channel in self._channels:
+            await channel.close()
+
+    def _open(self, target: str, options: MeshOptions) -> MeshChannel:
+        channel = MeshChannel(target, options, telemetry=self._telemetry, clock=self._clock, rng=self._rng)
+        self._channels.append(channel)
+        return channel
+
+
+@asynccontextmanager
+async def open_runtime(
+    service: str, settings: ServerSettings, clock: Clock, rng: Rng, telemetry: Telemetry
+) -> AsyncIterator[Runtime]:
+    """A runtime whose channels are closed at the end of the block."""
+    peers = Peers(service, settings, clock, rng, telemetry)
+    try:
+        yield Runtime(service, clock, rng, telemetry, peers)
+    finally:
+        await peers.close()

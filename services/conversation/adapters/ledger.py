@@ -1,0 +1,69 @@
+"""The turn ledger in Redis: one script to claim a turn, one to finish it."""
+
+from typing import Final, cast
+
+from agentmesh.conversation.v1 import conversation_pb2 as pb
+from libs.core.errors import MeshError, Reason, not_found
+from libs.store.connection import Store
+from libs.store.script import Script, load
+from services.conversation.adapters import keys
+from services.conversation.convert import answer_domain, answer_proto
+from services.conversation.ports import Begun, Busy, Done, TurnLedger, TurnRequestKey
+from services.conversation.turn import Answer
+
+_MS: Final = 1000
+
+
+class RedisTurnLedger(TurnLedger):
+    """Implements the port; two round trips a turn."""
+
+    def __init__(self, store: Store, *, lease_seconds: float, record_ttl_seconds: float) -> None:
+        self._begin: Final = Script(store, load(__package__, "begin_turn.lua"))
+        self._finish: Final = Script(store, load(__package__, "finish_turn.lua"))
+        self._hold: Final = Script(store, load(__package__, "hold_turn.lua"))
+        self._lease_ms: Final = int(lease_seconds * _MS)
+        self._ttl_ms: Final = int(record_ttl_seconds * _MS)
+
+    async def begin(self, request: TurnRequestKey, holder: str) -> Begun | Done | Busy:
+        """Claim a turn."""
+        reply = await self._begin(
+            keys=[keys.conversation(request.owner, request.conversation_id), _record(request)],
+            args=[holder, self._lease_ms, request.digest, self._ttl_ms],
+        )
+        outcome, *rest = cast("list[bytes]", reply)
+        match outcome:
+            case b"begun":
+                return Begun(int(rest[0]), rest[1].decode(), rest[2].decode())
+            case b"done":
+                return Done(answer_domain(pb.SendMessageResponse.FromString(rest[0])))
+            case b"busy":
+                return Busy(int(rest[0]) / _MS)
+            case b"reused":
+                raise MeshError(Reason.REQUEST_ID_REUSED)
+            case _:
+                raise not_found("conversation")
+
+    async def renew(self, request: TurnRequestKey, holder: str) -> bool:
+        """Prolong the lease."""
+        return bool(await self._hold(keys=[_record(request)], args=[holder, self._lease_ms]))
+
+    async def finish(self, request: TurnRequestKey, answer: Answer, turn_digest: str) -> Answer:
+        """Record the answer; the first to finish wins."""
+        written = answer_proto(answer).SerializeToString()
+        standing = await self._finish(
+            keys=[keys.conversation(request.owner, request.conversation_id), _record(request)],
+            args=[written, turn_digest, self._ttl_ms, request.digest],
+        )
+        if standing is None:
+            raise not_found("conversation")
+        if standing == written:
+            return answer
+        return answer_domain(pb.SendMessageResponse.FromString(cast("bytes", standing))).as_replay()
+
+    async def abandon(self, request: TurnRequestKey, holder: str) -> None:
+        """Give the claim back."""
+        await self._hold(keys=[_record(request)], args=[holder, 0])
+
+
+def _record(request: TurnRequestKey) -> str:
+    return keys.turn(request.owner, request.request_id)

@@ -1,0 +1,74 @@
+"""The outbox: turns that memory could not take, in a stream until it can."""
+
+from typing import Final
+
+from agentmesh.memory.v1 import memory_pb2, memory_pb2_grpc
+from libs.core.clock import Clock
+from libs.core.context import RequestContext, scope
+from libs.core.deadline import Deadline
+from libs.core.errors import MeshError
+from libs.core.rng import Rng
+from libs.store.entries import Entry
+from libs.store.streams import StreamQueue
+from libs.store.worker import Dead, Disposition, Done, Retry
+from libs.telemetry.logs import Logger
+from services.conversation.adapters.authorizer import Impersonator
+from services.conversation.adapters.peers import append_request, peer
+from services.conversation.jobs import RetryPolicy, retry_delay
+from services.conversation.ports import Outbox
+from services.conversation.turn import Turn
+
+_TIMEOUT: Final = 10.0
+# About a day of trying every minute: after that somebody should look, and the dead letters keep the turn.
+DELIVERY: Final = RetryPolicy(max_attempts=1_500, backoff_seconds=0.5, backoff_max_seconds=60.0)
+
+
+class StreamOutbox(Outbox):
+    """Implements the port."""
+
+    def __init__(self, queue: StreamQueue) -> None:
+        self._queue: Final = queue
+
+    async def add(self, turn: Turn) -> None:
+        """Keep a turn until it is delivered."""
+        fields: dict[str, bytes | str] = {
+            "tenant": turn.owner.tenant_id,
+            "user": turn.owner.user_id,
+            "append": append_request(turn).SerializeToString(),
+        }
+        await self._queue.enqueue(fields)
+
+
+class OutboxWorker:
+    """Delivers waiting turns to memory, on behalf of their owners."""
+
+    def __init__(
+        self,
+        stub: memory_pb2_grpc.MemoryServiceAsyncStub,
+        impersonator: Impersonator,
+        clock: Clock,
+        rng: Rng,
+        log: Logger,
+    ) -> None:
+        self._stub: Final = stub
+        self._impersonator: Final = impersonator
+        self._clock: Final = clock
+        self._rng: Final = rng
+        self._log: Final = log
+
+    async def work(self, entry: Entry) -> Disposition:
+        """Try to deliver one turn."""
+        try:
+            await self._deliver(entry)
+        except MeshError as error:
+            delay = retry_delay(DELIVERY, entry.deliveries, error, self._rng)
+            self._log.warning("outbox.not_delivered", reason=error.reason.name, retry_in=delay)
+            return Dead(error.reason.name) if delay is None else Retry(delay)
+        return Done()
+
+    async def _deliver(self, entry: Entry) -> None:
+        context = RequestContext(Deadline.after(_TIMEOUT, self._clock))
+        await self._impersonator.act_for(context, entry.fields[b"tenant"].decode(), entry.fields[b"user"].decode())
+        request = memory_pb2.AppendMessagesRequest.FromString(entry.fields[b"append"])
+        with scope(context), peer("memory"):
+            await self._stub.AppendMessages(request, timeout=_TIMEOUT)

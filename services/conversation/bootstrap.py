@@ -1,0 +1,166 @@
+"""The only place that constructs: the front door and the workers, from the same parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceStub
+from agentmesh.conversation.v1.conversation_pb2_grpc import add_ConversationServiceServicer_to_server
+from agentmesh.conversation.v1.job_pb2_grpc import add_JobServiceServicer_to_server
+from agentmesh.memory.v1.memory_pb2_grpc import MemoryServiceStub
+from agentmesh.model_router.v1.model_router_pb2_grpc import ModelRouterServiceStub
+from agentmesh.monitoring.v1.monitoring_pb2_grpc import MonitoringServiceStub
+from agentmesh.semantic_cache.v1.semantic_cache_pb2_grpc import SemanticCacheServiceStub
+from libs.core.context import RequestContext, scope
+from libs.core.deadline import Deadline
+from libs.core.ids import random_id
+from libs.server.runtime import Runtime
+from libs.server.spec import ServiceSpec
+from libs.store.connection import Store, connect
+from libs.store.streams import QueueLimits, StreamQueue
+from libs.store.worker import PoolOptions, WorkerPool
+from libs.telemetry import catalogue
+from libs.telemetry.usage import UsageReporter
+from services.conversation.adapters import keys
+from services.conversation.adapters.authorizer import FrontDoor, Impersonator
+from services.conversation.adapters.cache import SemanticCache
+from services.conversation.adapters.conversations import RedisConversationStore
+from services.conversation.adapters.jobs import JobWorker, RedisJobStore
+from services.conversation.adapters.ledger import RedisTurnLedger
+from services.conversation.adapters.outbox import OutboxWorker, StreamOutbox
+from services.conversation.adapters.peers import MemoryHistory, RouterModels
+from services.conversation.adapters.usages import ReportedUsages
+from services.conversation.agent import Agent, PassToModel, SingleIntent, StopReasonValidator
+from services.conversation.conversations import Conversations
+from services.conversation.job_runner import JobRunner
+from services.conversation.job_service import JobService
+from services.conversation.job_servicer import JobServicer
+from services.conversation.jobs import RetryPolicy
+from services.conversation.methods import policies
+from services.conversation.servicer import ConversationServicer
+from services.conversation.settings import Settings
+from services.conversation.turn import Owner
+from services.conversation.turns import TurnPolicy, TurnPorts, TurnRunner
+
+_OUTBOX_DELIVERIES: Final = 4
+
+
+class Parts:
+    """What the front door and the workers share, one of each per process."""
+
+    def __init__(self, settings: Settings, runtime: Runtime, store: Store) -> None:
+        clock, telemetry = runtime.clock, runtime.telemetry
+        self.auth: Final = AuthServiceStub(runtime.dial(settings.auth_target))
+        self.memory: Final = MemoryServiceStub(runtime.dial(settings.memory_target))
+        router = ModelRouterServiceStub(runtime.dial(settings.model_router_target))
+        semantic_cache = SemanticCacheServiceStub(runtime.dial(settings.semantic_cache_target))
+        self.impersonator: Final = Impersonator(self.auth, settings.service_secret.get_secret_value(), clock)
+        self.jobs: Final = StreamQueue(store, keys.JOB_QUEUE, limits=QueueLimits(max_depth=settings.max_queued_jobs))
+        self.job_store: Final = RedisJobStore(store, self.jobs, result_ttl_seconds=settings.job_result_ttl_seconds)
+        self.outbox: Final = StreamQueue(store, keys.OUTBOX_QUEUE)
+        self.history: Final = MemoryHistory(self.memory, settings.memory_timeout)
+        self.cache: Final = SemanticCache(
+            semantic_cache, timeout=settings.cache_timeout, telemetry=telemetry, clock=clock
+        )
+        self.usage_reporter: Final = _usage_reporter(settings, runtime)
+        self.turns: Final = TurnRunner(
+            TurnPorts(
+                RedisTurnLedger(
+                    store,
+                    lease_seconds=settings.turn_lease_seconds,
+                    record_ttl_seconds=settings.turn_record_ttl_seconds,
+                ),
+                self.cache,
+                self.history,
+                StreamOutbox(self.outbox),
+                RouterModels(router, settings.default_max_tokens),
+            ),
+            Agent(SingleIntent(), PassToModel(), StopReasonValidator()),
+            TurnPolicy(settings.context_max_tokens, settings.turn_lease_seconds, settings.fallback_answer),
+            clock,
+        )
+
+    def outbox_pool(self, settings: Settings, runtime: Runtime) -> WorkerPool:
+        """Delivers the outbox; every process that may fill it also helps to empty it."""
+        worker = OutboxWorker(self.memory, self.impersonator, runtime.clock, runtime.rng, runtime.telemetry.log)
+        options = PoolOptions(_OUTBOX_DELIVERIES, settings.job_takeover_seconds, settings.drain_grace)
+        return WorkerPool(self.outbox, worker, random_id("outbox-", 12), options, runtime.clock, runtime.telemetry.log)
+
+
+@asynccontextmanager
+async def build(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSpec]:
+    """The front door."""
+    async with connect(settings.redis_url) as store:
+        parts = Parts(settings, runtime, store)
+        conversations = Conversations(RedisConversationStore(store), parts.history, runtime.clock)
+        usages = ReportedUsages(parts.usage_reporter, runtime.telemetry.metrics, runtime.clock)
+        servicer = ConversationServicer(conversations, parts.turns, usages, runtime.clock)
+        job_servicer = JobServicer(JobService(parts.job_store, conversations, runtime.clock))
+        reporting = () if parts.usage_reporter is None else (parts.usage_reporter.run,)
+        yield ServiceSpec(
+            registrations=(
+                partial(add_ConversationServiceServicer_to_server, servicer),
+                partial(add_JobServiceServicer_to_server, job_servicer),
+            ),
+            services=("agentmesh.conversation.v1.ConversationService", "agentmesh.conversation.v1.JobService"),
+            methods=policies(settings),
+            authenticator=FrontDoor(parts.auth, runtime.clock, timeout=settings.auth_timeout),
+            readiness={"redis": store.ping},
+            background=(parts.cache.run, parts.outbox_pool(settings, runtime).run, *reporting),
+        )
+
+
+@asynccontextmanager
+async def build_worker(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSpec]:
+    """A worker process: no methods of its own but health, on the same parts."""
+    async with connect(settings.redis_url) as store:
+        parts = Parts(settings, runtime, store)
+        clock, telemetry = runtime.clock, runtime.telemetry
+
+        @asynccontextmanager
+        async def acting_for(owner: Owner, deadline: Deadline) -> AsyncIterator[None]:
+            span = telemetry.tracing.start_server_span("job", None)
+            context = RequestContext(deadline, span.traceparent)
+            done = False
+            try:
+                await parts.impersonator.act_for(context, owner.tenant_id, owner.user_id)
+                with scope(context):
+                    yield
+                done = True
+            finally:
+                span.end(ok=done)
+
+        runner = JobRunner(
+            parts.job_store,
+            parts.turns,
+            acting_for,
+            RetryPolicy(settings.job_max_attempts, settings.job_backoff_seconds, settings.job_backoff_max_seconds),
+            attempt_timeout=settings.job_attempt_timeout,
+            clock=clock,
+            rng=runtime.rng,
+        )
+        pool = WorkerPool(
+            parts.jobs,
+            JobWorker(runner, telemetry.metrics),
+            random_id("worker-", 12),
+            PoolOptions(settings.worker_concurrency, settings.job_takeover_seconds, settings.drain_grace),
+            clock,
+            telemetry.log,
+        )
+        yield ServiceSpec(
+            registrations=(),
+            services=(),
+            methods={},
+            authenticator=runtime.token_authenticator(),
+            readiness={"redis": store.ping},
+            background=(parts.cache.run, parts.outbox_pool(settings, runtime).run, pool.run),
+        )
+
+
+def _usage_reporter(settings: Settings, runtime: Runtime) -> UsageReporter | None:
+    if not settings.monitoring_target:
+        return None
+    stub = MonitoringServiceStub(runtime.dial(settings.monitoring_target))
+    dropped = runtime.telemetry.metrics.counter(catalogue.USAGE_DROPPED)
+    return UsageReporter(stub.ReportUsage, runtime.clock, dropped=dropped)

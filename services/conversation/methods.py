@@ -1,0 +1,41 @@
+"""How calls of each method are treated: scopes, time limits, validation."""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from libs.server.spec import Access, MethodPolicy, Validate
+from services.conversation import validation
+from services.conversation.settings import Settings
+
+_CHAT: Final = "chat"
+_MODEL_SECONDS: Final = 120.0
+
+
+def policies(settings: Settings) -> Mapping[str, MethodPolicy]:
+    """The policy of every method of the service."""
+    say = validation.say(settings.max_content_bytes)
+    conversation = {
+        "CreateConversation": _user(validate=validation.create(settings.max_system_prompt_bytes)),
+        "GetConversation": _user(),
+        "ListConversations": _user(validate=validation.page),
+        "DeleteConversation": _user(validate=validation.delete),
+        "ListMessages": _user(validate=validation.page),
+        "SendMessage": _user(_MODEL_SECONDS, say),
+        "StreamMessage": _user(_MODEL_SECONDS, say),
+    }
+    job = {
+        "SubmitJob": _user(validate=say),
+        "GetJob": _user(),
+        "WatchJob": _user(math.inf, validation.watch),
+        "CancelJob": _user(validate=validation.cancel),
+    }
+    return {
+        f"/agentmesh.conversation.v1.{service}/{method}": policy
+        for service, methods in (("ConversationService", conversation), ("JobService", job))
+        for method, policy in methods.items()
+    }
+
+
+def _user(timeout: float = 30.0, validate: Validate | None = None) -> MethodPolicy:
+    return MethodPolicy(Access.USER, _CHAT, timeout, validate)
