@@ -15,7 +15,7 @@ class Rng(Protocol):
         """A float in [a, b]."""
         ...
 
-    def randrange(self, stop: int) -> int:
+    def randrange(self, stop: int, /) -> int:
         """An integer in [0, stop)."""
         ...
 

@@ -1,4 +1,4 @@
-"""From sets of addresses to the endpoint of the next attempt: resolver -> endpoints -> picker snapshot, and breakers."""
+"""From sets of addresses to the endpoint of the next attempt: endpoints, their breakers, the picker snapshot."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

@@ -49,25 +49,26 @@ class BudgetStatistics:
 class RetryBudget:
     """Deposits of calls against withdrawals of retries, over a sliding window of `ttl` seconds.
 
-    Both are kept in retries: a call deposits `ratio`, a retry withdraws 1, and both expire together, a tenth
-    of the window at a time.
+    Both expire together, a tenth of the window at a time. They are counted in whole calls and retries, so that
+    no rounding adds up.
     """
 
-    __slots__ = ("_clock", "_current", "_options", "_refused", "_reserve", "_slots", "_width", "_withdrawn")
+    __slots__ = ("_calls", "_clock", "_current", "_options", "_refused", "_reserve", "_retries", "_width", "_withdrawn")
 
     def __init__(self, options: BudgetOptions, clock: Clock) -> None:
         self._options: Final = options
         self._clock: Final = clock
         self._width: Final = options.ttl / _SLOTS
         self._reserve: Final = options.floor * options.ttl
-        self._slots: Final = [0.0] * _SLOTS
+        self._calls: Final = [0] * _SLOTS
+        self._retries: Final = [0] * _SLOTS
         self._current = int(clock.monotonic() / self._width)
         self._withdrawn = 0
         self._refused = 0
 
     def deposit(self) -> None:
         """Take note of a call (not of its retries)."""
-        self._slots[self._advance() % _SLOTS] += self._options.ratio
+        self._calls[self._advance() % _SLOTS] += 1
 
     def try_withdraw(self) -> bool:
         """Whether one retry may be made now; if so, it is spent."""
@@ -75,7 +76,7 @@ class RetryBudget:
         if self._balance() < 1.0:
             self._refused += 1
             return False
-        self._slots[current % _SLOTS] -= 1.0
+        self._retries[current % _SLOTS] += 1
         self._withdrawn += 1
         return True
 
@@ -85,14 +86,14 @@ class RetryBudget:
         return BudgetStatistics(max(0.0, self._balance()), self._withdrawn, self._refused)
 
     def _balance(self) -> float:
-        return self._reserve + sum(self._slots)
+        return self._reserve + self._options.ratio * sum(self._calls) - sum(self._retries)
 
     def _advance(self) -> int:
         """Clear the slots whose time has come round again, and name the current one."""
         now = int(self._clock.monotonic() / self._width)
         if now != self._current:
             for expired in range(self._current + 1, min(now, self._current + _SLOTS) + 1):
-                self._slots[expired % _SLOTS] = 0.0
+                self._calls[expired % _SLOTS] = self._retries[expired % _SLOTS] = 0
             self._current = now
         return now
 

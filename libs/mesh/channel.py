@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from types import TracebackType
-from typing import Final, Self, TypeVar, cast
+from typing import Final, Protocol, Self, TypeVar, cast
 
 import grpc
 
@@ -14,7 +14,7 @@ from libs.mesh.calls.stream_unary import StreamUnaryMethod
 from libs.mesh.calls.unary_stream import UnaryStreamMethod
 from libs.mesh.calls.unary_unary import UnaryUnaryMethod
 from libs.mesh.channel_core import ChannelCore, MeshStatistics
-from libs.mesh.connectivity import aggregate, wait_for_any_change
+from libs.mesh.connectivity import aggregate
 from libs.mesh.endpoint import Endpoint
 from libs.mesh.observer import CallObserver, SilentObserver, TelemetryObserver
 from libs.mesh.options import DEFAULT_OPTIONS, MeshOptions
@@ -26,9 +26,15 @@ from libs.telemetry.telemetry import Telemetry
 
 Q = TypeVar("Q")
 R = TypeVar("R")
-K = TypeVar("K")
 Serializer = Callable[[Q], bytes]
 Deserializer = Callable[[bytes], R]
+
+
+class _Bound(Protocol):
+    def forget(self, endpoint: Endpoint) -> None: ...
+
+
+K = TypeVar("K", bound=_Bound)
 
 _SYSTEM_CLOCK: Final = SystemClock()
 
@@ -62,10 +68,10 @@ class MeshChannel(grpc.aio.Channel):
             resolver: replaces the one that `target` names, for tests and the simulator.
 
         Raises:
-            InvalidConfiguration: naming every fault of the target.
+            InvalidConfigurationError: naming every fault of the target.
         """
         parsed = parse_target(target)
-        rng = rng or new_rng()
+        random = rng or new_rng()
         self._observer: Final[CallObserver] = (
             SilentObserver() if telemetry is None else TelemetryObserver(target, telemetry)
         )
@@ -74,10 +80,10 @@ class MeshChannel(grpc.aio.Channel):
                 resolver = StaticResolver(parsed)
             else:
                 address = parsed.addresses[0]
-                resolver = DnsResolver(address, options.dns_refresh, clock, rng, self._observer.resolution_failed)
+                resolver = DnsResolver(address, options.dns_refresh, clock, random, self._observer.resolution_failed)
         self._resolver: Final = resolver
-        self._core: Final = ChannelCore(target, options, self._observer, clock, rng, resolver.authority)
-        self._methods: Final[dict[Hashable, Method[object]]] = {}
+        self._core: Final = ChannelCore(target, options, self._observer, clock, random, resolver.authority)
+        self._methods: Final[dict[Hashable, _Bound]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._follower: asyncio.Task[None] | None = None
         known = resolver.known()
@@ -130,7 +136,7 @@ class MeshChannel(grpc.aio.Channel):
 
     def _retire(self, endpoint: Endpoint) -> None:
         for method in self._methods.values():
-            cast("UnaryUnaryMethod[object, object]", method).forget(endpoint)
+            method.forget(endpoint)
         if self._tasks is not None:
             self._tasks.create_task(endpoint.retire())
 
@@ -145,8 +151,7 @@ class MeshChannel(grpc.aio.Channel):
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """Wait until `get_state` gives something else."""
         while self.get_state() is last_observed_state:
-            await self._core.wait_for_endpoints(wait_for_ready=True)
-            await wait_for_any_change(self._core.endpoints)
+            await self._core.wait_for_change()
 
     async def channel_ready(self) -> None:
         """Wait until an endpoint is connected."""
@@ -221,11 +226,10 @@ class MeshChannel(grpc.aio.Channel):
         return self._method(("stream_stream", method, request_serializer, response_deserializer), make)
 
     def _method(self, key: Hashable, make: Callable[[], K]) -> K:
-        made = self._methods.get(key)
-        if made is None:
-            made = self._methods[key] = make()
+        if key not in self._methods:
+            self._methods[key] = make()
         # The key holds the kind and both types' functions, so what is found under it is what `make` would give.
-        return cast("K", made)
+        return cast("K", self._methods[key])
 
     def __repr__(self) -> str:
         state = " closed" if self._core.closed else ""

@@ -13,6 +13,7 @@ from libs.core.rng import Rng
 from libs.mesh.balancer import Balancer, BalancerStatistics
 from libs.mesh.breaker import Breaker, State, classify
 from libs.mesh.budget import BudgetStatistics, RetryBudget
+from libs.mesh.connectivity import wait_for_any_change
 from libs.mesh.endpoint import Endpoint, EndpointStatistics, dialer
 from libs.mesh.observer import CallObserver
 from libs.mesh.options import MeshOptions
@@ -54,8 +55,8 @@ class ChannelCore:
         self.closed = False
         self.following = False
         """Whether someone tells `apply` about the endpoints."""
-        self._resolved: Final = asyncio.Event()
-        self._populated: Final = asyncio.Event()
+        self._resolved = False
+        self._changed = asyncio.Event()
         dial = dialer(options, authority)
         self._balancer: Final = Balancer[Endpoint](
             lambda address: Endpoint(address, Breaker(options.breaker, clock, rng), dial),
@@ -74,21 +75,16 @@ class ChannelCore:
         """Make these the endpoints; answers with those that were removed and are to be retired."""
         self.following = True
         removed = self._balancer.apply(addresses)
-        self._resolved.set()
-        if addresses:
-            self._populated.set()
-        else:
-            self._populated.clear()
+        self._resolved = True
+        self._changed.set()
+        self._changed = asyncio.Event()
         self._count_states()
         return removed
 
     def close(self) -> tuple[Endpoint, ...]:
         """Have no endpoints any more and refuse calls; answers with the endpoints that are to be closed."""
         self.closed = True
-        removed = self.apply(())
-        # Whoever waits for endpoints waits in vain.
-        self._populated.set()
-        return removed
+        return self.apply(())
 
     def check_usable(self) -> None:
         """Raise `grpc.aio.UsageError` if no call can be made: the channel is closed, or nobody resolves its target."""
@@ -98,23 +94,28 @@ class ChannelCore:
             raise grpc.aio.UsageError(f"{self.target} is resolved in the background: use `async with` on the channel")
 
     async def wait_for_endpoints(self, wait_for_ready: bool) -> bool:
-        """Wait for the first resolution, and with `wait_for_ready` for a set that is not empty.
+        """Wait for the first resolution, and with `wait_for_ready` until an endpoint is connected.
 
         The caller has a deadline. Answers whether there are endpoints.
         """
-        await self._resolved.wait()
-        if wait_for_ready:
-            await self._populated.wait()
+        while not self._resolved:
+            await self._changed.wait()
+        while wait_for_ready and not self.closed and not self._connected():
+            await self.wait_for_change()
         return bool(self.endpoints)
 
-    def pick_connected(self, avoid: Collection[Endpoint]) -> Endpoint | None:
-        """As `pick`, but passes over endpoints that are known not to be reachable: for calls that wait for ready."""
-        endpoint = self.pick(avoid)
-        for _ in range(len(self.endpoints)):
-            if endpoint is None or endpoint.connect() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+    async def wait_for_change(self) -> None:
+        """Wait until the set of endpoints or the connectivity of one of them changes."""
+        await wait_for_any_change(self.endpoints, self._changed)
+
+    def pick_ready(self, avoid: Collection[Endpoint]) -> Endpoint | None:
+        """As `pick`, but only among endpoints that are connected: for calls that wait for ready."""
+        for _ in self.endpoints:
+            endpoint = self.pick(avoid)
+            if endpoint is None or endpoint.connect() is grpc.ChannelConnectivity.READY:
                 return endpoint
-            endpoint = self.pick((*avoid, endpoint))
-        return endpoint
+            avoid = (*avoid, endpoint)
+        return None
 
     def finished(self, endpoint: Endpoint, code: grpc.StatusCode, started: float, timeout: float) -> None:
         """An attempt at `endpoint`, given `timeout` seconds at `started`, ended with `code`."""
@@ -135,6 +136,10 @@ class ChannelCore:
     def _breaker_changed(self, endpoint: Endpoint, old: State, new: State) -> None:
         self.observer.breaker_changed(endpoint.address, old, new)
         self._count_states()
+
+    def _connected(self) -> bool:
+        # Every one of them is asked to connect, so that any of them may be the first.
+        return grpc.ChannelConnectivity.READY in [endpoint.connect() for endpoint in self.endpoints]
 
     def _count_states(self) -> None:
         self.observer.endpoints_changed(Counter(endpoint.breaker.state for endpoint in self.endpoints))

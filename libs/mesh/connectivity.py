@@ -21,11 +21,12 @@ def aggregate(endpoints: Sequence[Endpoint], try_to_connect: bool) -> grpc.Chann
     return next((state for state in _BEST_FIRST if state in states), grpc.ChannelConnectivity.CONNECTING)
 
 
-async def wait_for_any_change(endpoints: Sequence[Endpoint]) -> None:
-    """Wait until an endpoint's state is another one than now."""
+async def wait_for_any_change(endpoints: Sequence[Endpoint], signal: asyncio.Event) -> None:
+    """Wait until an endpoint's state is another one than now, or until `signal` is set."""
+    changed = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        changed = asyncio.Event()
         waiting = [group.create_task(_watch(endpoint, changed)) for endpoint in endpoints]
+        waiting.append(group.create_task(_relay(signal, changed)))
         await changed.wait()
         for task in waiting:
             task.cancel()
@@ -33,4 +34,9 @@ async def wait_for_any_change(endpoints: Sequence[Endpoint]) -> None:
 
 async def _watch(endpoint: Endpoint, changed: asyncio.Event) -> None:
     await endpoint.channel.wait_for_state_change(endpoint.channel.get_state())
+    changed.set()
+
+
+async def _relay(signal: asyncio.Event, changed: asyncio.Event) -> None:
+    await signal.wait()
     changed.set()

@@ -64,7 +64,7 @@ def _retry_after(details: Details) -> float | None:
     retry = error_details_pb2.RetryInfo()
     if not any(detail.Unpack(retry) for detail in details):
         return None
-    return retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+    return float(retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9)
 
 
 def _violations(details: Details) -> list[FieldViolation]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 
-class InvalidConfiguration(ValueError):
+class InvalidConfigurationError(ValueError):
     """Raised where a target or options are constructed; a start then fails naming every fault at once.
 
     Attributes:
@@ -17,6 +17,6 @@ class InvalidConfiguration(ValueError):
 
 
 def refuse(subject: str, faults: Sequence[str]) -> None:
-    """Raise `InvalidConfiguration` if there are faults."""
+    """Raise `InvalidConfigurationError` if there are faults."""
     if faults:
-        raise InvalidConfiguration(subject, faults)
+        raise InvalidConfigurationError(subject, faults)

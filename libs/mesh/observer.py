@@ -18,7 +18,7 @@ class CallObserver(Protocol):
         """One attempt of `/package.Service/Method` at `endpoint` ended."""
         ...
 
-    def retried(self, method: str) -> None:
+    def retried(self) -> None:
         """A call is about to make an attempt beyond its first."""
         ...
 
@@ -43,7 +43,7 @@ class SilentObserver:
     def attempt_finished(self, method: str, endpoint: str, code: grpc.StatusCode, seconds: float) -> None:
         """Ignored."""
 
-    def retried(self, method: str) -> None:
+    def retried(self) -> None:
         """Ignored."""
 
     def breaker_changed(self, endpoint: str, old: State, new: State) -> None:
@@ -73,14 +73,15 @@ class TelemetryObserver:
         self._attempts: Final[dict[tuple[str, str], Histogram]] = {}
 
     def attempt_finished(self, method: str, endpoint: str, code: grpc.StatusCode, seconds: float) -> None:
-        """Observe `grpc.client.attempt.duration`; the endpoint is no label, as pods come and go."""
+        """Observe `grpc.client.attempt.duration`."""
+        del endpoint  # Not a label: pods come and go, series stay.
         status = code.name
         child = self._attempts.get((method, status))
         if child is None:
             child = self._attempts[method, status] = self._durations.labels(method, self._target, status)
         child.observe(seconds)
 
-    def retried(self, method: str) -> None:
+    def retried(self) -> None:
         """Count it."""
         self._retries.inc()
 

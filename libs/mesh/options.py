@@ -15,7 +15,7 @@ from libs.mesh.service_token import TokenSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshOptions:
-    """Options of a `MeshChannel`; constructing them raises `InvalidConfiguration` naming every fault.
+    """Options of a `MeshChannel`; constructing them raises `InvalidConfigurationError` naming every fault.
 
     Attributes:
         default_timeout: seconds for a call that has neither a timeout nor a request's deadline.

@@ -84,7 +84,7 @@ def parse_service_config(config: Mapping[str, object]) -> ServiceConfig:
     """Read a service config.
 
     Raises:
-        InvalidConfiguration: naming every fault by its path, such as `methodConfig[0].retryPolicy.maxAttempts`.
+        InvalidConfigurationError: naming every fault by its path, such as `methodConfig[0].retryPolicy.maxAttempts`.
     """
     faults: list[str] = []
     _unknown(config, ("methodConfig",), "", faults)

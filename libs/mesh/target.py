@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from libs.mesh.faults import InvalidConfiguration, refuse
+from libs.mesh.faults import InvalidConfigurationError, refuse
 
 _SCHEMES: Final = ("static", "dns")
 _SEPARATOR: Final = ":///"
@@ -41,11 +41,11 @@ def parse_target(text: str) -> Target:
     """Read a target.
 
     Raises:
-        InvalidConfiguration: naming every fault of it.
+        InvalidConfigurationError: naming every fault of it.
     """
     scheme, separator, rest = text.partition(_SEPARATOR)
     if not separator:
-        raise InvalidConfiguration(f"target {text!r}", [f"must start with one of {_known()}"])
+        raise InvalidConfigurationError(f"target {text!r}", [f"must start with one of {_known()}"])
     faults: list[str] = []
     if scheme not in _SCHEMES:
         faults.append(f"scheme {scheme!r} is not one of {_known()}")

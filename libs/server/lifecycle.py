@@ -19,7 +19,7 @@ from libs.server.address import Address
 from libs.server.admin import admin_port
 from libs.server.grpc_server import bind, build_server
 from libs.server.health import Health
-from libs.server.readiness import Readiness
+from libs.server.readiness import Readiness, ReadinessOptions
 from libs.server.runtime import Build, Runtime, S, open_runtime
 from libs.server.settings import ServerSettings
 from libs.server.spec import ServiceSpec
@@ -65,7 +65,9 @@ async def serving(name: str, settings: S, build: Build[S], process: Process) -> 
 async def _running(settings: ServerSettings, runtime: Runtime, spec: ServiceSpec) -> AsyncIterator[Bound]:
     health = Health(spec.services)
     await health.publish(False)
-    readiness = Readiness(spec.readiness, health.publish, runtime.telemetry, runtime.clock, settings.readiness_interval)
+    readiness = Readiness(
+        spec.readiness, health.publish, runtime.telemetry, runtime.clock, ReadinessOptions(settings.readiness_interval)
+    )
     server = build_server(settings, runtime, spec, health)
     grpc_address = bind(server, settings)
     metrics = runtime.telemetry.metrics

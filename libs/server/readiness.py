@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -11,10 +12,19 @@ from libs.core.errors import MeshError
 from libs.telemetry.catalogue import SERVER_READY
 from libs.telemetry.telemetry import Telemetry
 
-_CHECK_TIMEOUT: Final = 2.0
 _UNCHECKED: Final = "not checked yet"
 
 Check = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessOptions:
+    """How dependencies are asked."""
+
+    interval: float = 1.0
+    """Seconds between rounds."""
+    check_timeout: float = 2.0
+    """Seconds after which a dependency that does not answer counts as lost."""
 
 
 class Readiness:
@@ -25,7 +35,7 @@ class Readiness:
         publish: is told whenever the overall answer may have changed.
         telemetry: where changes are reported.
         clock: paces the checks.
-        interval: seconds between rounds.
+        options: pace and patience.
     """
 
     def __init__(
@@ -34,14 +44,14 @@ class Readiness:
         publish: Callable[[bool], Awaitable[None]],
         telemetry: Telemetry,
         clock: Clock,
-        interval: float,
+        options: ReadinessOptions | None = None,
     ) -> None:
         self._checks = dict(checks)
         self._publish = publish
         self._log = telemetry.log
         self._gauge = telemetry.metrics.gauge(SERVER_READY)
         self._clock = clock
-        self._interval = interval
+        self._options = options if options is not None else ReadinessOptions()
         self._faults: dict[str, str] = dict.fromkeys(checks, _UNCHECKED)
         self._checked = False
 
@@ -58,7 +68,7 @@ class Readiness:
         """Check, publish, wait; until cancelled."""
         while True:
             await self.check()
-            await self._clock.sleep(self._interval)
+            await self._clock.sleep(self._options.interval)
 
     async def check(self) -> None:
         """Ask every dependency once, all at the same time, and publish the answer."""
@@ -70,7 +80,7 @@ class Readiness:
 
     async def _ask(self, name: str, check: Check) -> None:
         try:
-            async with asyncio.timeout(_CHECK_TIMEOUT):
+            async with asyncio.timeout(self._options.check_timeout):
                 await check()
         except (MeshError, grpc.RpcError, OSError, TimeoutError) as error:
             self._lost(name, f"{type(error).__name__}: {error}")

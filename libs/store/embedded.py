@@ -18,7 +18,9 @@ from libs.core.rng import new_rng
 
 _POLL_SECONDS: Final = 0.02
 _START_POLLS: Final = 750
-_STOP_SECONDS: Final = 10.0
+_STOP_SECONDS: Final = 0.5
+_STOP_ATTEMPTS: Final = 20
+_ASK_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 4096
 _PORT_ATTEMPTS: Final = 10
 # Below the range that systems give to outgoing connections: a client that keeps redialling a dead server could
@@ -143,11 +145,7 @@ class EmbeddedRedis:
             return
         if server.poll() is None:
             server.send_signal(signal.SIGCONT)
-            server.terminate()
-            try:
-                server.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            self._terminate(server)
         self._reap()
 
     def kill(self) -> None:
@@ -183,6 +181,17 @@ class EmbeddedRedis:
         if self._server is None or self._server.poll() is not None:
             raise RuntimeError(f"{self!r} does not run")
         return self._server
+
+    def _terminate(self, server: subprocess.Popen[bytes]) -> None:
+        # Told again and again: Redis ignores the signal while it writes its first append-only file.
+        for _ in range(_STOP_ATTEMPTS):
+            server.terminate()
+            try:
+                server.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+        server.kill()
 
     def _launch(self) -> None:
         # Sessions of their own: Ctrl-C in a terminal must not take the store away from services that still drain.
@@ -240,7 +249,7 @@ class EmbeddedRedis:
 
     def _ask(self, command: bytes) -> bytes:
         try:
-            with socket.create_connection(self.address, timeout=_STOP_SECONDS) as connection:
+            with socket.create_connection(self.address, timeout=_ASK_SECONDS) as connection:
                 connection.sendall(command)
                 return connection.recv(_ANSWER_BYTES)
         except OSError:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeVar
 
 from libs.store.replies import Reply, array, blob, integer, pairs
 
@@ -11,8 +11,8 @@ DELIVERIES: Final = b"@deliveries"
 REASON: Final = b"@reason"
 _RESERVED: Final = b"@"
 
-Fields: TypeAlias = Mapping[str, bytes | str] | Mapping[bytes, bytes | str]
-"""What may be enqueued; text is stored as UTF-8."""
+Name = TypeVar("Name", str, bytes)
+"""Field names may be given as text or as bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def to_bytes(text: bytes | str) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def flatten(fields: Fields) -> list[bytes]:
+def flatten(fields: Mapping[Name, bytes | str]) -> list[bytes]:
     """Fields as XADD takes them.
 
     Raises:
@@ -96,6 +96,15 @@ def make_entry(entry_id: bytes, stored: Mapping[bytes, bytes], deliveries: int, 
         return Entry(entry_id, entry_id, stored, deliveries, consumer)
     earlier = int(stored.get(DELIVERIES, b"0"))
     return Entry(entry_id, stored[ORIGIN], _own(stored), earlier + deliveries, consumer)
+
+
+def parse_read(reply: Reply, consumer: str) -> list[Entry]:
+    """The answer of read.lua."""
+    entries = []
+    for item in array(reply):
+        entry_id, stored = array(item)
+        entries.append(make_entry(blob(entry_id), pairs(stored), 1, consumer))
+    return entries
 
 
 def parse_claimed(reply: Reply, consumer: str) -> list[Entry]:

@@ -78,9 +78,8 @@ class Pipeline(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: the connection stands."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(f"expected a stream transport, got {transport!r}")
-        self._transport = transport
+        # uvloop's transports have the methods but not the base class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes came in."""

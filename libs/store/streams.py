@@ -5,7 +5,7 @@ move is one script. What at-least-once leaves to consumers: effects must be idem
 between its effect and its `ack`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -16,17 +16,19 @@ from libs.store.connection import Store
 from libs.store.entries import (
     DeadLetter,
     Entry,
-    Fields,
+    Name,
     QueueStatistics,
     flatten,
     make_dead_letter,
     make_entry,
     parse_claimed,
+    parse_read,
 )
 from libs.store.replies import Argument, blob, blobs, integer, integers
 from libs.store.script import Script, load
 
 _SCRIPTS: Final = "libs.store.lua"
+_DATA_WAS_LOST: Final = ("NOGROUP", "UNBLOCKED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class StreamQueue:
     def __repr__(self) -> str:
         return f"StreamQueue({self.key!r}, group={self._group!r})"
 
-    async def enqueue(self, fields: Fields) -> bytes:
+    async def enqueue(self, fields: Mapping[Name, bytes | str]) -> bytes:
         """Add work; once this returns, it is in the store. Returns its id, which later is `Entry.origin`.
 
         Raises:
@@ -98,20 +100,23 @@ class StreamQueue:
             count: how many at most.
             block_seconds: how long to wait; 0 does not.
         """
-        block = min(block_seconds, self._store.limits.timeout / 2)
+        # Without waiting first: it costs a tenth, needs no connection of its own, and makes the group.
+        entries = parse_read(await self._scripts.read((self.key,), (self._group, consumer, count)), consumer)
+        if entries or block_seconds <= 0:
+            return entries
+        return await self._wait(consumer, count, min(block_seconds, self._store.limits.timeout / 2))
+
+    async def _wait(self, consumer: str, count: int, seconds: float) -> list[Entry]:
+        milliseconds = max(1, int(seconds * 1000))  # 0 would wait for ever
         with self._store.guard():
             try:
-                return await self._read(consumer, count, block)
+                reply = await self._store.redis.xreadgroup(
+                    self._group, consumer, {self.key: ">"}, count=count, block=milliseconds
+                )
             except ResponseError as error:
-                if not str(error).startswith("NOGROUP"):
-                    raise
-            await self._scripts.create_group((self.key,), (self._group,))
-            return await self._read(consumer, count, block)
-
-    async def _read(self, consumer: str, count: int, block: float) -> list[Entry]:
-        reply = await self._store.redis.xreadgroup(
-            self._group, consumer, {self.key: ">"}, count=count, block=max(1, int(block * 1000)) if block > 0 else None
-        )
+                if str(error).startswith(_DATA_WAS_LOST):
+                    return []  # the next read makes the group again
+                raise
         streams = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", reply or [])
         return [make_entry(entry_id, stored, 1, consumer) for _, items in streams for entry_id, stored in items]
 
@@ -213,7 +218,7 @@ class _Scripts:
     def __init__(self, store: Store) -> None:
         entry = load(_SCRIPTS, "entry.lua")
         self.enqueue: Final = Script(store, load(_SCRIPTS, "enqueue.lua"))
-        self.create_group: Final = Script(store, load(_SCRIPTS, "create_group.lua"), idempotent=True)
+        self.read: Final = Script(store, load(_SCRIPTS, "read.lua"))
         self.ack: Final = Script(store, load(_SCRIPTS, "ack.lua"))
         self.heartbeat: Final = Script(store, load(_SCRIPTS, "heartbeat.lua"), idempotent=True)
         self.claim: Final = Script(store, load(_SCRIPTS, "claim.lua"))

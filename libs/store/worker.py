@@ -111,11 +111,10 @@ class WorkerPool:
     async def run(self) -> None:
         """Work until cancelled."""
         try:
-            async with asyncio.TaskGroup() as hands, self._drained_on_cancel():
-                async with asyncio.TaskGroup() as loops:
-                    loops.create_task(self._take(hands))
-                    loops.create_task(self._keep_alive())
-                    loops.create_task(self._keep_up(hands))
+            async with asyncio.TaskGroup() as hands, self._drained_on_cancel(), asyncio.TaskGroup() as loops:
+                loops.create_task(self._take(hands))
+                loops.create_task(self._keep_alive())
+                loops.create_task(self._keep_up(hands))
         finally:
             # What is still ours can be claimed at once; if Redis is away, it can be after takeover_seconds.
             try:

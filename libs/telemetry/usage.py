@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import grpc
-from agentmesh.monitoring.v1.monitoring_pb2 import ReportUsageRequest, ReportUsageResponse, UsageEvent
 from prometheus_client import Counter
 
+from agentmesh.monitoring.v1.monitoring_pb2 import ReportUsageRequest, ReportUsageResponse, UsageEvent
 from libs.core.clock import Clock
 from libs.core.errors import MeshError
 from libs.core.ids import new_request_id

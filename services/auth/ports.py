@@ -105,7 +105,9 @@ class KeyPage:
 class Directory(Protocol):
     """Remembers tenants and keys. Every method raises MeshError STORE_UNAVAILABLE if the store is lost."""
 
-    async def create_tenant(self, tenant_id: str, display_name: str, limits: RateLimits, origin: Origin) -> Tenant | Taken:
+    async def create_tenant(
+        self, tenant_id: str, display_name: str, limits: RateLimits, origin: Origin
+    ) -> Tenant | Taken:
         """The tenant, new or as the same request made it before."""
         ...
 

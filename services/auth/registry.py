@@ -113,9 +113,7 @@ class Registry:
             raise not_found("API key")
         return key
 
-    async def _store_key(
-        self, key_id: str, new: NewKey, granted: frozenset[str], origin: Origin
-    ) -> CreatedKey | Taken:
+    async def _store_key(self, key_id: str, new: NewKey, granted: frozenset[str], origin: Origin) -> CreatedKey | Taken:
         minted = self._mint.mint(key_id)
         # The store fills in the time, by its own clock.
         key = ApiKey(key_id, new.tenant_id, new.user_id, new.display_name, granted, 0, new.expire_time_ms)

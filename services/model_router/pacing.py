@@ -33,6 +33,7 @@ async def paced(work: Work, coalescer: Coalescer, clock: Clock) -> AsyncGenerato
         MeshError: as the generation did, after all text that came before it.
     """
     page = _Page(work, coalescer, clock)
+    abandoned = False
     async with asyncio.TaskGroup() as tasks:
         # Neither task lets an expected error out: a task group answers one by cancelling its parent, which, while
         # this generator is suspended, is busy elsewhere.
@@ -40,9 +41,14 @@ async def paced(work: Work, coalescer: Coalescer, clock: Clock) -> AsyncGenerato
         try:
             while text := await page.read():
                 yield Piece(text)
+        except GeneratorExit:
+            # Ends the generator as well as being raised on would; a task group would make an error of it.
+            abandoned = True
         finally:
             for side in sides:
                 side.cancel()
+    if abandoned:
+        return
     rest, end = page.rest()
     if isinstance(end, Generated):
         yield Piece(rest, end)

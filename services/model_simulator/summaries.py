@@ -30,7 +30,7 @@ def summarise(prompt: Prompt) -> str | None:
 
 def _source(prompt: Prompt, question: str) -> list[tuple[str, str]]:
     lines = [line for line in question.splitlines() if line.strip()]
-    if len(words(question)) <= _SHORT_ORDER:
+    if len(words(question)) <= _SHORT_ORDER and _ORDER.search(question):
         # "Summarise our conversation": the conversation is in the turns.
         return [(turn.role, line) for turn in prompt.turns[:-1] for line in turn.text.splitlines()]
     spoken = [split_role(line) for line in lines]

@@ -9,6 +9,7 @@ from agentmesh.monitoring.v1.monitoring_pb2_grpc import add_MonitoringServiceSer
 from libs.server.runtime import Runtime
 from libs.server.spec import Access, MethodPolicy, ServiceSpec
 from libs.store.connection import connect
+from libs.telemetry import logs
 from services.monitoring.adapters.dashboard import Dashboard
 from services.monitoring.adapters.redis_slices import RedisSlices
 from services.monitoring.aggregate import EVERYONE
@@ -37,7 +38,7 @@ async def build(settings: MonitoringSettings, runtime: Runtime) -> AsyncIterator
             broadcast,
             runtime.clock,
             settings.dashboard_interval,
-            runtime.telemetry.log,
+            logs.get("dashboard"),
         )
         yield ServiceSpec(
             registrations=(partial(add_MonitoringServiceServicer_to_server, MonitoringServicer(ledger)),),

@@ -19,7 +19,7 @@ class MonitoringServicer(monitoring_pb2_grpc.MonitoringServiceServicer):
     async def ReportUsage(
         self,
         request: monitoring_pb2.ReportUsageRequest,
-        context: grpc.aio.ServicerContext,
+        context: grpc.aio.ServicerContext[monitoring_pb2.ReportUsageRequest, monitoring_pb2.ReportUsageResponse],
     ) -> monitoring_pb2.ReportUsageResponse:
         """Add a batch."""
         accepted = await self._ledger.record(request.request_id, convert.events_of(request))
@@ -29,7 +29,7 @@ class MonitoringServicer(monitoring_pb2_grpc.MonitoringServiceServicer):
     async def GetOverview(
         self,
         request: monitoring_pb2.GetOverviewRequest,
-        context: grpc.aio.ServicerContext,
+        context: grpc.aio.ServicerContext[monitoring_pb2.GetOverviewRequest, monitoring_pb2.GetOverviewResponse],
     ) -> monitoring_pb2.GetOverviewResponse:
         """Sum up the recent past."""
         principal = require().principal

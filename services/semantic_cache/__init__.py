@@ -1,0 +1,1 @@
+"""Exact and semantic reuse of answers; also hosts the embedding model."""

@@ -8,30 +8,19 @@ future of ours in between, and cancellation reaches the bottom. Only what has to
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import grpc
 
 from libs.core import context
 from libs.core.errors import Code, MeshError
-from libs.mesh.calls.method import Method
+from libs.mesh.calls.method import CallOptions, Method
 from libs.mesh.endpoint import Endpoint
 from libs.mesh.outgoing import CallMetadata
 from libs.mesh.status import finished_code, finished_failure, local_error
 
 C = TypeVar("C", bound=grpc.aio.Call)
 M = TypeVar("M")
-
-
-class CallOptions(NamedTuple):
-    """What grpc lets a caller say about a call, apart from its timeout and its metadata."""
-
-    credentials: grpc.CallCredentials | None
-    wait_for_ready: bool | None
-    compression: grpc.Compression | None
-
-
-NO_OPTIONS: Final = CallOptions(None, None, None)
 
 
 class MeshCall(ABC, Generic[M, C]):
@@ -73,7 +62,7 @@ class MeshCall(ABC, Generic[M, C]):
             self._fail(Code.DEADLINE_EXCEEDED, "the deadline had passed before the call was made")
             return
         core.budget.deposit()
-        if options is not NO_OPTIONS and self._wait_for_ready() or not self._launch(now):
+        if not self._launch(now):
             core.check_usable()
             self._delay = 0.0
 
@@ -93,18 +82,13 @@ class MeshCall(ABC, Generic[M, C]):
             return configured or self._method.core.options.default_timeout
         return timeout if configured is None or timeout < configured else configured
 
-    def _wait_for_ready(self) -> bool:
-        chosen = self._options.wait_for_ready
-        return bool(self._method.config.wait_for_ready if chosen is None else chosen)
-
     def _launch(self, now: float, token: str = "") -> bool:
         """Send an attempt, if nothing has to be waited for."""
         core = self._method.core
         metadata = core.outgoing.build(self._metadata, token)
         if metadata is None:
             return False
-        waits = self._options is not NO_OPTIONS and self._wait_for_ready()
-        endpoint = core.pick_connected(self._tried) if waits else core.pick(self._tried)
+        endpoint = core.pick_ready(self._tried) if self._options.wait_for_ready else core.pick(self._tried)
         if endpoint is None:
             return False
         timeout = self._expires_at - now
@@ -182,11 +166,11 @@ class MeshCall(ABC, Generic[M, C]):
             await core.clock.sleep(delay)
         if self._attempts:
             core.retried += 1
-            core.observer.retried(self._method.name)
+            core.observer.retried()
         try:
             # On the loop's clock: here real peers are waited for.
             async with asyncio.timeout(max(0.0, self._expires_at - core.clock.monotonic())):
-                found = await core.wait_for_endpoints(self._wait_for_ready())
+                found = await core.wait_for_endpoints(bool(self._options.wait_for_ready))
                 token = await core.outgoing.fetch_token() if core.outgoing.build(self._metadata) is None else ""
         except TimeoutError:
             self._fail(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for {core.target}")

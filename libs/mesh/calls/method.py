@@ -1,7 +1,7 @@
 """What the calls of one method share."""
 
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import grpc
 
@@ -11,6 +11,14 @@ from libs.mesh.endpoint import Endpoint
 M = TypeVar("M")
 
 
+class CallOptions(NamedTuple):
+    """What grpc lets a caller say about a call, apart from its timeout and its metadata."""
+
+    credentials: grpc.CallCredentials | None
+    wait_for_ready: bool | None
+    compression: grpc.Compression | None
+
+
 class Method(Generic[M]):
     """A method's config, and its multicallable at every endpoint, each made once."""
 
@@ -18,6 +26,7 @@ class Method(Generic[M]):
         self.core: Final = core
         self.name: Final = name
         self.config: Final = core.options.methods.of(name)
+        self._defaults: Final = CallOptions(None, self.config.wait_for_ready, None)
         self._bind: Final = bind
         self._bound: Final[dict[Endpoint, M]] = {}
 
@@ -27,6 +36,18 @@ class Method(Generic[M]):
         if bound is None:
             bound = self._bound[endpoint] = self._bind(endpoint.channel)
         return bound
+
+    def options(
+        self,
+        credentials: grpc.CallCredentials | None,
+        wait_for_ready: bool | None,
+        compression: grpc.Compression | None,
+    ) -> CallOptions:
+        """A call's options, completed by the service config."""
+        if credentials is None and wait_for_ready is None and compression is None:
+            return self._defaults
+        waits = self._defaults.wait_for_ready if wait_for_ready is None else wait_for_ready
+        return CallOptions(credentials, waits, compression)
 
     def forget(self, endpoint: Endpoint) -> None:
         """`endpoint` was removed: nothing is sent there any more."""

@@ -5,8 +5,8 @@ from typing import ClassVar, Generic, TypeVar
 
 import grpc
 
-from libs.mesh.calls.call import NO_OPTIONS, CallOptions, MeshCall
-from libs.mesh.calls.method import Method
+from libs.mesh.calls.call import MeshCall
+from libs.mesh.calls.method import CallOptions, Method
 from libs.mesh.outgoing import CallMetadata
 
 Q = TypeVar("Q")
@@ -28,9 +28,7 @@ class StreamStreamMethod(
         compression: grpc.Compression | None = None,
     ) -> "StreamStreamCall[Q, R]":
         """Make a call, whose requests come from the iterator or, without one, from `write`."""
-        options = NO_OPTIONS
-        if credentials is not None or wait_for_ready is not None or compression is not None:
-            options = CallOptions(credentials, wait_for_ready, compression)
+        options = self.options(credentials, wait_for_ready, compression)
         return StreamStreamCall(self, request_iterator, timeout, metadata, options)
 
 

@@ -5,8 +5,8 @@ from typing import Generic, TypeVar
 
 import grpc
 
-from libs.mesh.calls.call import NO_OPTIONS, CallOptions, MeshCall
-from libs.mesh.calls.method import Method
+from libs.mesh.calls.call import MeshCall
+from libs.mesh.calls.method import CallOptions, Method
 from libs.mesh.outgoing import CallMetadata
 
 Q = TypeVar("Q")
@@ -29,9 +29,7 @@ class UnaryUnaryMethod(
         compression: grpc.Compression | None = None,
     ) -> "UnaryUnaryCall[Q, R]":
         """Make a call; its first attempt is sent before this returns, if it can be."""
-        options = NO_OPTIONS
-        if credentials is not None or wait_for_ready is not None or compression is not None:
-            options = CallOptions(credentials, wait_for_ready, compression)
+        options = self.options(credentials, wait_for_ready, compression)
         return UnaryUnaryCall(self, request, timeout, metadata, options)
 
 

@@ -2,12 +2,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from libs.core.errors import MeshError, Reason
 from libs.store.connection import Store, connect
 from libs.store.embedded import EmbeddedRedis
 from libs.store.replies import blob
 from libs.store.script import Script
+from libs.store.streams import StreamQueue
 
 
 async def test_commands_of_many_tasks_share_one_connection(store: Store) -> None:
@@ -21,6 +23,17 @@ async def test_commands_of_many_tasks_share_one_connection(store: Store) -> None
     assert await store.execute("GET", "counter") == b"200"
     assert store.statistics().dials == 1
     assert store.statistics().connected
+
+
+def test_it_works_on_the_event_loop_that_servers_run(redis: EmbeddedRedis) -> None:
+    async def converse() -> None:
+        async with connect(redis.url) as store:
+            queue = StreamQueue(store, "test:{uvloop}:queue")
+            origin = await queue.enqueue({"n": "1"})
+            assert [entry.id for entry in await queue.read("a", block_seconds=0.1)] == [origin]
+            assert await queue.ack(origin)
+
+    uvloop.run(converse())
 
 
 async def test_redis_py_is_there_for_everything_else(store: Store) -> None:

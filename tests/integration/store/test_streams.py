@@ -249,6 +249,16 @@ async def test_it_goes_on_after_all_data_was_lost(queue: StreamQueue, redis: Emb
     assert [entry.fields[b"n"] for entry in await queue.read("a")] == [b"2"]
 
 
+async def test_a_waiting_reader_survives_the_loss_of_all_data(queue: StreamQueue, redis: EmbeddedRedis) -> None:
+    async with asyncio.TaskGroup() as group:
+        reading = group.create_task(queue.read("a", block_seconds=0.5))
+        await asyncio.wait([reading], timeout=0.1)
+        redis.flush()
+    assert reading.result() == []
+    await queue.enqueue({"n": "1"})
+    assert len(await queue.read("a", block_seconds=0.5)) == 1
+
+
 async def test_statistics_count_every_place_at_once(queue: StreamQueue) -> None:
     for number in range(4):
         await queue.enqueue({"n": str(number)})

@@ -1,0 +1,193 @@
+"""The asynchronous client."""
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Final, Self
+
+import grpc
+
+from agentmesh.conversation.v1 import conversation_pb2 as pb
+from agentmesh.conversation.v1 import job_pb2
+from agentmesh.conversation.v1.conversation_pb2_grpc import ConversationServiceStub
+from agentmesh.conversation.v1.job_pb2_grpc import JobServiceStub
+from libs.client.replies import Conversation, JobUpdate, Reply
+from libs.client.requests import DEFAULT, Options
+from libs.core.errors import Code, MeshError, Reason
+from libs.core.ids import new_request_id
+from libs.mesh.channel import MeshChannel
+from libs.mesh.errors import decode
+from libs.mesh.options import MeshOptions
+from libs.mesh.service_token import StaticToken
+
+_RESUMPTIONS: Final = 3
+
+
+class AgentMesh:
+    """Conversations with an agent.
+
+    Every mutation carries a request_id, so the channel may retry it on another replica: nothing is said, generated
+    or paid twice.
+
+        async with AgentMesh("dns:///conversation:50051", api_key) as mesh:
+            conversation = await mesh.create_conversation()
+            async for event in mesh.stream(conversation.conversation_id, "Hello"):
+                ...
+
+    Args:
+        target: `static:///host:port,host:port`, `dns:///host:port`, ...
+        credential: an API key (`amk_...`) or a token.
+        timeout: seconds an answer may take.
+        options: of the channel; its token source is replaced by the credential.
+    """
+
+    def __init__(
+        self, target: str, credential: str, *, timeout: float = 120.0, options: MeshOptions | None = None
+    ) -> None:
+        base = options if options is not None else MeshOptions()
+        self.channel: Final = MeshChannel(target, _with_credential(base, credential))
+        self._timeout: Final = timeout
+        self._conversations: Final = ConversationServiceStub(self.channel)
+        self._jobs: Final = JobServiceStub(self.channel)
+
+    async def __aenter__(self) -> Self:
+        await self.channel.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.channel.__aexit__(kind, error, trace)
+
+    async def create_conversation(self, title: str = "", system_prompt: str = "") -> Conversation:
+        """Begin a conversation."""
+        request = pb.CreateConversationRequest(request_id=new_request_id(), title=title, system_prompt=system_prompt)
+        with _typed_errors():
+            response = await self._conversations.CreateConversation(request)
+        return Conversation.of(response.conversation)
+
+    async def send(
+        self, conversation_id: str, text: str, options: Options = DEFAULT, request_id: str | None = None
+    ) -> Reply:
+        """Say something; the whole answer.
+
+        Args:
+            conversation_id: where.
+            text: what.
+            options: how it should be answered.
+            request_id: a UUID; pass the one of a send that failed to learn its answer instead of asking again.
+
+        Raises:
+            MeshError: with the service's reason.
+        """
+        request = pb.SendMessageRequest(
+            request_id=request_id or new_request_id(),
+            conversation_id=conversation_id,
+            content=text,
+            options=options.to_proto(),
+        )
+        with _typed_errors():
+            response = await self._conversations.SendMessage(request, timeout=self._timeout)
+        return Reply.of(response.message, response.report)
+
+    async def stream(
+        self, conversation_id: str, text: str, options: Options = DEFAULT, request_id: str | None = None
+    ) -> AsyncGenerator[str | Reply, None]:
+        """Say something; the answer's text as it is written, then the reply.
+
+        If the replica dies in mid-answer another one is asked for the same turn, and what was given already is not
+        given again.
+
+        Raises:
+            MeshError: with the service's reason; MODEL_STREAM_BROKEN if another replica could only give another
+                answer than the one begun: `send` with the same request_id returns it.
+        """
+        request = pb.StreamMessageRequest(
+            request_id=request_id or new_request_id(),
+            conversation_id=conversation_id,
+            content=text,
+            options=options.to_proto(),
+        )
+        given = ""
+        for resumption in range(_RESUMPTIONS + 1):
+            try:
+                async for event in self._stream_from(request, given):
+                    if isinstance(event, str):
+                        given += event
+                    yield event
+                return
+            except MeshError as error:
+                if error.code is not Code.UNAVAILABLE or resumption == _RESUMPTIONS:
+                    raise
+
+    async def _stream_from(self, request: pb.StreamMessageRequest, given: str) -> AsyncGenerator[str | Reply, None]:
+        received = ""
+        with _typed_errors():
+            async for response in self._conversations.StreamMessage(request, timeout=self._timeout):
+                if response.HasField("message"):
+                    yield Reply.of(response.message, response.report)
+                    return
+                before = len(received)
+                received += response.text
+                compared = min(len(received), len(given))
+                if received[before:compared] != given[before:compared]:
+                    raise MeshError(Reason.MODEL_STREAM_BROKEN)
+                if fresh := received[max(before, len(given)) :]:
+                    yield fresh
+
+    async def list_messages(self, conversation_id: str) -> list[pb.Message]:
+        """All messages, oldest first."""
+        messages: list[pb.Message] = []
+        token = ""
+        while True:
+            request = pb.ListMessagesRequest(conversation_id=conversation_id, page_size=1000, page_token=token)
+            with _typed_errors():
+                page = await self._conversations.ListMessages(request)
+            messages.extend(page.messages)
+            token = page.next_page_token
+            if not token:
+                return messages
+
+    async def submit_job(self, conversation_id: str, text: str, options: Options = DEFAULT) -> JobUpdate:
+        """Say something that nobody waits for."""
+        request = job_pb2.SubmitJobRequest(
+            request_id=new_request_id(), conversation_id=conversation_id, content=text, options=options.to_proto()
+        )
+        with _typed_errors():
+            response = await self._jobs.SubmitJob(request)
+        return JobUpdate.of(response.job)
+
+    async def watch_job(self, job_id: str) -> AsyncGenerator[JobUpdate, None]:
+        """The job now and at each change, until it has finished; goes on by itself when a replica dies."""
+        seen = 0
+        for resumption in range(_RESUMPTIONS + 1):
+            request = job_pb2.WatchJobRequest(job_id=job_id, after_revision=seen)
+            try:
+                with _typed_errors():
+                    async for response in self._jobs.WatchJob(request, timeout=self._timeout):
+                        seen = response.job.revision
+                        yield JobUpdate.of(response.job)
+                return
+            except MeshError as error:
+                if error.code is not Code.UNAVAILABLE or resumption == _RESUMPTIONS:
+                    raise
+
+    async def cancel_job(self, job_id: str) -> JobUpdate:
+        """Stop a job that has not finished."""
+        request = job_pb2.CancelJobRequest(request_id=new_request_id(), job_id=job_id)
+        with _typed_errors():
+            response = await self._jobs.CancelJob(request)
+        return JobUpdate.of(response.job)
+
+
+def _with_credential(options: MeshOptions, credential: str) -> MeshOptions:
+    return replace(options, token_source=StaticToken(credential))
+
+
+@contextmanager
+def _typed_errors() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise decode(error, "conversation") from error

@@ -1,0 +1,1 @@
+"""What implements the ports: Redis and the embedding model."""
