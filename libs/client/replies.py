@@ -1,6 +1,6 @@
 """What a client gets back, as plain values; the protobuf messages behind them stay in reach."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from agentmesh.conversation.v1 import conversation_pb2, job_pb2
@@ -46,7 +46,7 @@ class Reply:
     """Whether this is the recorded answer to an earlier call with the same request_id."""
     duration: float
     """Seconds the service took."""
-    report: conversation_pb2.TurnReport
+    report: conversation_pb2.TurnReport = field(repr=False)
     """Everything else that is known about the turn."""
 
     @classmethod

@@ -26,7 +26,7 @@ _REFLECTION: Final[Mapping[str, MethodPolicy]] = {
 def build_server(
     settings: ServerSettings, runtime: Runtime, spec: ServiceSpec, health_service: Health
 ) -> ChainedServer:
-    """The server with everything registered, neither bound nor started."""
+    """The server with everything registered, neither bound nor started; ValueError if a method has no policy."""
     chain = stages(
         ChainOptions(
             runtime.service, runtime.telemetry, runtime.clock, spec.authenticator, settings.max_concurrent_calls
@@ -37,7 +37,8 @@ def build_server(
     for register in spec.registrations:
         register(server)
     health_service.register(server)
-    reflection.enable_server_reflection([*spec.services, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    reflection.enable_server_reflection([*spec.services, health.HEALTH_SERVICE, reflection.SERVICE_NAME], server)
+    server.check()
     return server
 
 

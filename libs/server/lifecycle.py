@@ -64,7 +64,6 @@ async def serving(name: str, settings: S, build: Build[S], process: Process) -> 
 @asynccontextmanager
 async def _running(settings: ServerSettings, runtime: Runtime, spec: ServiceSpec) -> AsyncIterator[Bound]:
     health = Health(spec.services)
-    await health.publish(False)
     readiness = Readiness(
         spec.readiness, health.publish, runtime.telemetry, runtime.clock, ReadinessOptions(settings.readiness_interval)
     )
@@ -88,10 +87,11 @@ async def _running(settings: ServerSettings, runtime: Runtime, spec: ServiceSpec
 
 async def _drain(server: grpc.aio.Server, health: Health, settings: ServerSettings, runtime: Runtime) -> None:
     runtime.telemetry.log.info("server.draining", wait_seconds=settings.drain_wait, grace_seconds=settings.drain_grace)
-    await health.drain()
+    health.drain()
     try:
         await runtime.clock.sleep(settings.drain_wait)
     finally:
+        health.close()
         await server.stop(settings.drain_grace)
 
 

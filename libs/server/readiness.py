@@ -41,7 +41,7 @@ class Readiness:
     def __init__(
         self,
         checks: Mapping[str, Check],
-        publish: Callable[[bool], Awaitable[None]],
+        publish: Callable[[bool], None],
         telemetry: Telemetry,
         clock: Clock,
         options: ReadinessOptions | None = None,
@@ -76,7 +76,7 @@ class Readiness:
             for name, check in self._checks.items():
                 tasks.create_task(self._ask(name, check))
         self._checked = True
-        await self._publish(self.ready)
+        self._publish(self.ready)
 
     async def _ask(self, name: str, check: Check) -> None:
         try:

@@ -58,16 +58,16 @@ async def serve_until_signalled(name: str, settings: S, build: Build[S]) -> None
 
 @contextmanager
 def _announced(settings: ServerSettings, bound: Bound, telemetry: Telemetry) -> Iterator[None]:
-    telemetry.log.info("server.started", grpc=str(bound.grpc), admin=str(bound.admin), pid=os.getpid())
+    addresses = {"grpc": str(bound.grpc), "admin": str(bound.admin), "pid": os.getpid()}
     path = settings.ready_file
-    if path is None:
-        yield
-        return
-    _write_atomically(path, orjson.dumps({"grpc": str(bound.grpc), "admin": str(bound.admin), "pid": os.getpid()}))
+    if path is not None:
+        _write_atomically(path, orjson.dumps(addresses))
+    telemetry.log.info("server.started", **addresses)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

@@ -105,7 +105,7 @@ class Backlog:
             if ttl < _SHORTEST_TTL:
                 continue
             try:
-                await self._store.put(task.key, task.entry, ttl)
+                await self._store.put_if_absent(task.key, task.entry, ttl)
                 self._done += 1
             except MeshError:
                 self._dropped += 1

@@ -52,15 +52,19 @@ _NUMBER_WORDS: Final[Mapping[str, str]] = {
     }.items()
     for word in words.split()
 }
-_NEGATIONS: Final = frozenset(
-    ["not", "no", "never", "none", "nothing", "nobody", "nowhere", "neither", "nor", "without", "cannot", "cant", "dont", "doesnt", "didnt", "isnt", "wont"]
+_NEGATION_WORDS: Final = (
+    "not no never none nothing nobody nowhere neither nor without cannot cant dont doesnt didnt isnt wont"
 )
-_OPPOSITES: Final = frozenset(
-    order
-    for pair in ["activate/deactivate", "add/remove", "advantages/disadvantages", "allow/block", "before/after", "best/worst", "biggest/smallest", "buy/sell", "create/delete", "deposit/withdraw", "disable/enable", "disabled/enabled", "download/upload", "east/west", "encrypt/decrypt", "export/import", "first/last", "gain/lose", "high/low", "highest/lowest", "hot/cold", "increase/decrease", "install/uninstall", "largest/smallest", "legal/illegal", "lock/unlock", "login/logout", "male/female", "max/min", "maximum/minimum", "more/less", "most/least", "north/south", "on/off", "open/close", "pros/cons", "safe/dangerous", "send/receive", "start/stop", "subscribe/unsubscribe", "today/tomorrow", "today/yesterday", "tomorrow/yesterday", "win/lose", "with/without"]
-    for one, other in (pair.split("/"),)
-    for order in ((one, other), (other, one))
+_NEGATIONS: Final = frozenset(_NEGATION_WORDS.split())
+_OPPOSITE_PAIRS: Final = (
+    "activate/deactivate add/remove advantages/disadvantages allow/block before/after best/worst biggest/smallest "
+    "buy/sell create/delete deposit/withdraw disable/enable disabled/enabled download/upload east/west "
+    "encrypt/decrypt export/import first/last gain/lose high/low highest/lowest hot/cold increase/decrease "
+    "install/uninstall largest/smallest legal/illegal lock/unlock login/logout male/female max/min "
+    "maximum/minimum more/less most/least north/south on/off open/close pros/cons safe/dangerous send/receive "
+    "start/stop subscribe/unsubscribe today/tomorrow today/yesterday tomorrow/yesterday win/lose"
 )
+_OPPOSITES: Final = frozenset(frozenset(pair.split("/")) for pair in _OPPOSITE_PAIRS.split())
 
 
 def judge(question: str, candidate: str, similarity: float, threshold: float) -> Verdict:
@@ -101,4 +105,4 @@ def _negations(words: Iterable[str]) -> int:
 
 def _opposed(asked: set[str], answered: set[str]) -> bool:
     # Only a few words differ between texts this similar, so the product is small.
-    return any((one, other) in _OPPOSITES for one in asked - answered for other in answered - asked)
+    return any(frozenset((one, other)) in _OPPOSITES for one in asked - answered for other in answered - asked)

@@ -39,6 +39,10 @@ class EntryStore(Protocol):
         """Keep an entry for `ttl` seconds, found by equal text."""
         ...
 
+    async def put_if_absent(self, key: Key, entry: Entry, ttl: float) -> None:
+        """`put`, unless an entry is kept there already."""
+        ...
+
     async def put_with_vector(self, key: Key, entry: Entry, vector: Vector, ttl: float) -> None:
         """Keep an entry for `ttl` seconds, found by equal text and by meaning, in one step."""
         ...

@@ -75,7 +75,7 @@ class UnaryUnaryCall(
             if self._delay is None:
                 raise
         except BaseException:
-            # Also if the request could not be serialised: grpc would leave the attempt unfinished.
+            # When a serializer gives no bytes, grpc would leave the attempt unfinished.
             attempt.cancel()
             raise
         return (yield from self._response().__await__())

@@ -68,8 +68,9 @@ end
 if #hit > 2 then return hit end
 
 for i, tat in pairs(after) do
-  -- Once the instant has passed, the state says no more than its absence.
-  local life_ms = math.ceil((tat - now) / (TICKS_PER_MICRO * 1000))
+  -- Once the instant has passed, the state says no more than its absence; the second to spare is for a failover to a
+  -- machine whose clock runs behind.
+  local life_ms = math.ceil((tat - now) / (TICKS_PER_MICRO * 1000)) + 1000
   redis.call('SET', states[i], string.format('%.0f', tat), 'PX', life_ms)
 end
 return {'ADMITTED', user, key[3], key[4]}

@@ -31,7 +31,7 @@ class FrontDoor:
 
     def __init__(
         self,
-        stub: auth_pb2_grpc.AuthServiceAsyncStub,
+        stub: "auth_pb2_grpc.AuthServiceAsyncStub",
         clock: Clock,
         *,
         timeout: float,
@@ -101,7 +101,7 @@ class Impersonator:
         secret: what this service proves itself with.
     """
 
-    def __init__(self, stub: auth_pb2_grpc.AuthServiceAsyncStub, secret: str, clock: Clock) -> None:
+    def __init__(self, stub: "auth_pb2_grpc.AuthServiceAsyncStub", secret: str, clock: Clock) -> None:
         self._stub: Final = stub
         self._secret: Final = secret
         self._clock: Final = clock

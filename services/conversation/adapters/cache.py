@@ -26,7 +26,7 @@ class SemanticCache(AnswerCache):
 
     def __init__(
         self,
-        stub: semantic_cache_pb2_grpc.SemanticCacheServiceAsyncStub,
+        stub: "semantic_cache_pb2_grpc.SemanticCacheServiceAsyncStub",
         *,
         timeout: float,
         telemetry: Telemetry,

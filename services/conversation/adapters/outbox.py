@@ -44,7 +44,7 @@ class OutboxWorker:
 
     def __init__(
         self,
-        stub: memory_pb2_grpc.MemoryServiceAsyncStub,
+        stub: "memory_pb2_grpc.MemoryServiceAsyncStub",
         impersonator: Impersonator,
         clock: Clock,
         rng: Rng,

@@ -45,7 +45,7 @@ def peer(domain: str) -> Iterator[None]:
 class MemoryHistory(History):
     """History in the memory service."""
 
-    def __init__(self, stub: memory_pb2_grpc.MemoryServiceAsyncStub, timeout: float) -> None:
+    def __init__(self, stub: "memory_pb2_grpc.MemoryServiceAsyncStub", timeout: float) -> None:
         self._stub: Final = stub
         self._timeout: Final = timeout
 
@@ -136,7 +136,7 @@ def _report(message: memory_pb2.Message) -> Report:
 class RouterModels(Models):
     """Models behind the model router."""
 
-    def __init__(self, stub: model_router_pb2_grpc.ModelRouterServiceAsyncStub, default_max_tokens: int) -> None:
+    def __init__(self, stub: "model_router_pb2_grpc.ModelRouterServiceAsyncStub", default_max_tokens: int) -> None:
         self._stub: Final = stub
         self._default_max_tokens: Final = default_max_tokens
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from agentmesh.auth.v1.auth_pb2 import IssueTokenRequest, IssueTokenResponse
 from agentmesh.model_router.v1.model_router_pb2 import GenerateRequest, GenerateResponse
 from agentmesh.model_router.v1.model_router_pb2_grpc import ModelRouterServiceStub
 from agentmesh.monitoring.v1.monitoring_pb2 import (
@@ -35,6 +37,8 @@ from services.model_router.bootstrap import build
 from services.model_router.settings import RouterSettings
 from services.model_simulator.bootstrap import serving as simulating
 from services.model_simulator.settings import SimulatorSettings
+
+METADATA = (("authorization", "Bearer token"),)
 
 
 class Trusting(Authenticator):
@@ -87,7 +91,7 @@ class Routed:
     ) -> "grpc.aio.UnaryStreamCall[GenerateRequest, GenerateResponse]":
         messages = [ChatMessage(role=ROLE_USER, content=text)]
         request = GenerateRequest(request_id=new_request_id(), messages=messages, **fields)  # type: ignore[arg-type]
-        return self.stub.Generate(request, timeout=timeout)  # type: ignore[return-value]  # the stub is an async one
+        return self.stub.Generate(request, timeout=timeout, metadata=METADATA)  # type: ignore[return-value]  # the stub is an async one
 
     async def ask(self, text: str = "What is a circuit breaker?", **fields: object) -> Answer:
         return Answer([response async for response in self.call(text, **fields)])  # type: ignore[arg-type]
@@ -118,10 +122,29 @@ async def trusting(settings: RouterSettings, runtime: Runtime) -> AsyncIterator[
         yield replace(spec, authenticator=Trusting())
 
 
+async def issue_token(request: IssueTokenRequest, context: object) -> IssueTokenResponse:
+    """All that the router's own calls need of auth."""
+    return IssueTokenResponse(token="token", expire_time=Timestamp(seconds=2**33))
+
+
+_AUTH = grpc.method_handlers_generic_handler(
+    "agentmesh.auth.v1.AuthService",
+    {
+        "IssueToken": grpc.unary_unary_rpc_method_handler(
+            issue_token,
+            request_deserializer=IssueTokenRequest.FromString,
+            response_serializer=IssueTokenResponse.SerializeToString,
+        )
+    },
+)
+
+
 @asynccontextmanager
-async def monitored(monitoring: Monitoring) -> AsyncIterator[str]:
+async def peers(monitoring: Monitoring) -> AsyncIterator[str]:
+    """Auth and monitoring, at one address."""
     server = grpc.aio.server()
     add_MonitoringServiceServicer_to_server(monitoring, server)
+    server.add_generic_rpc_handlers((_AUTH,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -141,15 +164,14 @@ async def routed(
     simulated = SimulatorSettings.model_validate({"drain_grace": 0, **(simulator or {})})
     async with (
         simulating(simulated, clock) as address,
-        monitored(reports) as monitoring_target,
+        peers(reports) as target,
         aiohttp.ClientSession(f"http://{address}") as http,
     ):
         values = {
             "anthropic_api_key": "sk-sim-acme-1",
             "anthropic_base_url": f"http://{address}",
-            "monitoring_target": monitoring_target,
-            # Never asked: the tests trust everybody.
-            "auth_target": "static:///127.0.0.1:1",
+            "monitoring_target": target,
+            "auth_target": target,
             "service_secret": "secret",
             "drain_wait": 0,
             "drain_grace": 0.2,

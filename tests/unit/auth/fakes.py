@@ -1,9 +1,10 @@
-"""Auth's surroundings in memory: a clock that stands still and a store that keeps the ports' promises."""
+"""Auth's domain on a store in memory that keeps the ports' promises."""
 
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from libs.core.errors import MeshError, Reason
+from libs.testing.clock import ManualClock
 from services.auth.adapters.token_reader import OwnTokenReader
 from services.auth.admission import Admission
 from services.auth.exchange import Exchange
@@ -26,29 +27,10 @@ START = 1_800_000_000.0
 T = TypeVar("T")
 
 
-class StandingClock:
-    """A clock that only `advance` moves."""
-
-    def __init__(self, now: float = START) -> None:
-        self.now = now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-
-
 class FakeStore(Gate, Directory):
     """Gate and directory over the same dictionaries."""
 
-    def __init__(self, clock: StandingClock, defaults: LimitDefaults = DEFAULTS) -> None:
+    def __init__(self, clock: ManualClock, defaults: LimitDefaults = DEFAULTS) -> None:
         self.asked: list[GateQuestion] = []
         self.down = False
         self.disabled: set[str] = set()
@@ -126,7 +108,9 @@ class FakeStore(Gate, Directory):
         subjects = [subject for subject, per_minute in wanted.items() if per_minute]
         limits = [Gcra.of(wanted[subject], defaults.burst_seconds) for subject in subjects]
         states = [f"{tenant_id}:{subject}" for subject in subjects]
-        waits, tats = admit(limits, [self._tats.get(state, 0) for state in states], ticks(int(self._clock.now * 1e6)))
+        waits, tats = admit(
+            limits, [self._tats.get(state, 0) for state in states], ticks(int(self._clock.time() * 1e6))
+        )
         self._tats.update(zip(states, tats, strict=True))
         return tuple(
             HitLimit(subject, wanted[subject], limit.capacity, wait / TICKS_PER_SECOND)
@@ -135,7 +119,7 @@ class FakeStore(Gate, Directory):
         )
 
     def _now_ms(self) -> int:
-        return int(self._clock.now * 1000)
+        return int(self._clock.time() * 1000)
 
     def _alive(self) -> None:
         if self.down:
@@ -152,7 +136,7 @@ def _recognised(made: T, before: Origin, now: Origin) -> T | Taken:
 class House:
     """Auth's domain on fakes."""
 
-    clock: StandingClock
+    clock: ManualClock
     store: FakeStore
     mint: KeyMint
     signer: TokenSigner
@@ -164,7 +148,7 @@ class House:
 
 def house() -> House:
     """A fresh one."""
-    clock = StandingClock()
+    clock = ManualClock(epoch=START)
     store = FakeStore(clock)
     keys = signing_keys(SEED)
     mint = KeyMint(PEPPER)

@@ -7,17 +7,18 @@ from libs.core.context import Principal
 from libs.core.errors import MeshError, Reason
 from libs.server import auth as server_auth
 from libs.server import spec
+from libs.testing.clock import ManualClock
 from services.auth import tokens
 from services.auth.adapters.token_reader import OwnTokenReader
 from services.auth.signing import decode_key, signing_keys, thumbprint
 from services.auth.tokens import CLIENT_AUDIENCE, INTERNAL_AUDIENCE, InternalTokens, TokenSigner
-from tests.unit.auth.fakes import SEED, START, StandingClock
+from tests.unit.auth.fakes import SEED, START
 
 ANNA = Principal("t000000001", "anna", frozenset({"chat"}), "t00000000100000001")
 
 
 async def test_a_token_reads_back_until_it_expires() -> None:
-    clock, keys = StandingClock(), signing_keys(SEED)
+    clock, keys = ManualClock(epoch=START), signing_keys(SEED)
     signed = TokenSigner(keys, clock).sign(ANNA, CLIENT_AUDIENCE, 900)
     reader = OwnTokenReader(keys.jwks_json, clock)
     expected = Principal("t000000001", "anna", frozenset({"chat"}), ANNA.key_id, CLIENT_AUDIENCE, START + 900)
@@ -32,7 +33,7 @@ async def test_a_token_reads_back_until_it_expires() -> None:
 
 
 async def test_a_token_of_another_key_or_with_a_changed_claim_is_refused() -> None:
-    clock, keys = StandingClock(), signing_keys(SEED)
+    clock, keys = ManualClock(epoch=START), signing_keys(SEED)
     reader = OwnTokenReader(keys.jwks_json, clock)
     stranger = TokenSigner(signing_keys(bytes(32)), clock).sign(ANNA, INTERNAL_AUDIENCE, 900).token
     header, claims, signature = TokenSigner(keys, clock).sign(ANNA, CLIENT_AUDIENCE, 900).token.split(".")
@@ -43,7 +44,7 @@ async def test_a_token_of_another_key_or_with_a_changed_claim_is_refused() -> No
 
 
 async def test_tokens_of_before_a_rotation_stay_valid_while_their_key_is_listed() -> None:
-    clock, old = StandingClock(), signing_keys(bytes(32))
+    clock, old = ManualClock(epoch=START), signing_keys(bytes(32))
     signed = TokenSigner(old, clock).sign(ANNA, CLIENT_AUDIENCE, 900)
     rotated = signing_keys(SEED, [old.private.public_key().public_bytes_raw()])
 
@@ -67,12 +68,14 @@ def test_the_thumbprint_is_that_of_rfc_8037() -> None:
 
 
 def test_a_token_does_not_outlive_what_it_was_given_for() -> None:
-    signed = TokenSigner(signing_keys(SEED), StandingClock()).sign(ANNA, CLIENT_AUDIENCE, 900, not_after=START + 60.5)
+    signed = TokenSigner(signing_keys(SEED), ManualClock(epoch=START)).sign(
+        ANNA, CLIENT_AUDIENCE, 900, not_after=START + 60.5
+    )
     assert signed.expires_at == START + 60
 
 
 def test_an_internal_token_is_signed_again_only_when_half_of_its_life_is_over() -> None:
-    clock = StandingClock()
+    clock = ManualClock(epoch=START)
     internal = InternalTokens(TokenSigner(signing_keys(SEED), clock), clock, lifetime=600)
     first = internal.of(ANNA)
     clock.advance(300)
@@ -85,7 +88,7 @@ def test_an_internal_token_is_signed_again_only_when_half_of_its_life_is_over() 
 
 
 def test_internal_tokens_are_kept_per_principal_and_within_bounds() -> None:
-    clock = StandingClock()
+    clock = ManualClock(epoch=START)
     internal = InternalTokens(TokenSigner(signing_keys(SEED), clock), clock, lifetime=600, capacity=2)
     people = [Principal("t000000001", name, ANNA.scopes) for name in ("a", "b", "c")]
     first = [internal.of(person) for person in people]

@@ -24,10 +24,10 @@ def test_opens_after_consecutive_failures_only() -> None:
     breaker = Breaker(OPTIONS, clock, new_rng(1))
     for outcome in (Outcome.FAILURE, Outcome.FAILURE, Outcome.SUCCESS, Outcome.FAILURE, Outcome.NEUTRAL):
         breaker.record(outcome, clock.monotonic())
-    assert breaker.state is State.CLOSED
+    assert breaker.statistics().state is State.CLOSED
     breaker.record(Outcome.FAILURE, clock.monotonic())
     breaker.record(Outcome.FAILURE, clock.monotonic())
-    assert breaker.state is State.OPEN
+    assert breaker.statistics().state is State.OPEN
     assert repr(breaker) == "<Breaker OPEN, 3 consecutive failures, opened 1 times>"
 
 
@@ -38,7 +38,7 @@ def test_leases_one_probe_after_the_backoff() -> None:
     assert not breaker.try_probe()
     clock.advance(0.1)
     assert breaker.try_probe()
-    assert breaker.state is State.HALF_OPEN
+    assert breaker.statistics().state is State.HALF_OPEN
     assert not breaker.try_probe()
 
 
@@ -48,7 +48,7 @@ def test_a_successful_probe_closes() -> None:
     clock.advance(1.0)
     breaker.try_probe()
     breaker.record(Outcome.SUCCESS, clock.monotonic())
-    assert breaker.state is State.CLOSED
+    assert breaker.statistics().state is State.CLOSED
 
 
 def test_every_failed_probe_doubles_the_backoff_up_to_its_maximum() -> None:
@@ -69,7 +69,7 @@ def test_a_cancelled_probe_gives_its_lease_back() -> None:
     clock.advance(1.0)
     breaker.try_probe()
     breaker.record(Outcome.NEUTRAL, clock.monotonic())
-    assert breaker.state is State.HALF_OPEN
+    assert breaker.statistics().state is State.HALF_OPEN
     assert breaker.try_probe()
 
 
@@ -90,11 +90,11 @@ def test_what_began_before_the_verdict_does_not_change_it() -> None:
     clock.advance(0.5)
     breaker = opened(clock)
     breaker.record(Outcome.SUCCESS, before)
-    assert breaker.state is State.OPEN
+    assert breaker.statistics().state is State.OPEN
     clock.advance(1.0)
     breaker.try_probe()
     breaker.record(Outcome.FAILURE, before)
-    assert breaker.state is State.HALF_OPEN
+    assert breaker.statistics().state is State.HALF_OPEN
 
 
 @pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN, Code.DEADLINE_EXCEEDED])

@@ -50,8 +50,8 @@ def test_names_every_fault_by_its_path() -> None:
                     {"name": [{"method": "M"}], "retryPolicy": {"maxAttempts": 3}},
                     {
                         "name": [{}],
-                        "retryPolicy": {
-                            **POLICY,
+                        "retryPolicy": POLICY
+                        | {
                             "maxAttempts": 1,
                             "initialBackoff": "5s",
                             "backoffMultiplier": 0,

@@ -1,15 +1,16 @@
 import asyncio
 import base64
 import json
+from collections.abc import Mapping
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from libs.testing.clock import ManualClock
 
 from libs.core.errors import MeshError, Reason
 from libs.server.auth import Jwks, JwksOptions, TokenAuthenticator
+from libs.testing.clock import ManualClock
 
 METHOD = "/agentmesh.test.v1.TestService/Test"
 
@@ -33,8 +34,15 @@ class Auth:
             raise MeshError(Reason.PEER_UNAVAILABLE)
         return json.dumps({"keys": [_jwk(key_id, key) for key_id, key in self.keys.items()]})
 
-    def token(self, key_id: str = "k1", lifetime: float = 900.0, **changes: object) -> str:
-        claims = {
+    def token(
+        self,
+        key_id: str = "k1",
+        *,
+        lifetime: float = 900.0,
+        jti: str = "j1",
+        changes: Mapping[str, object] | None = None,
+    ) -> str:
+        claims: dict[str, object] = {
             "iss": "agentmesh",
             "aud": "agentmesh-internal",
             "sub": "u1",
@@ -43,8 +51,8 @@ class Auth:
             "kid_": "key1",
             "iat": int(self.clock.time()),
             "exp": int(self.clock.time() + lifetime),
-            "jti": "j1",
-        } | changes
+            "jti": jti,
+        } | dict(changes or {})
         return jwt.encode(claims, self.keys[key_id], algorithm="EdDSA", headers={"kid": key_id})
 
 
@@ -125,7 +133,7 @@ async def test_nothing_is_missing_credentials(authenticator: TokenAuthenticator)
 async def test_claims_that_are_not_ours_are_invalid(
     authenticator: TokenAuthenticator, auth: Auth, changes: dict[str, object]
 ) -> None:
-    assert await refusal(authenticator, auth.token(**changes)) is Reason.INVALID_CREDENTIALS
+    assert await refusal(authenticator, auth.token(changes=changes)) is Reason.INVALID_CREDENTIALS
 
 
 async def test_a_forged_signature_is_invalid(authenticator: TokenAuthenticator, auth: Auth, clock: ManualClock) -> None:

@@ -12,7 +12,7 @@ async def outcome(policy: MethodPolicy, metadata: Metadata) -> str:
     try:
         await Harness().unary(echo, policy)("request", context)
     except grpc.aio.AbortError:
-        return error_info(sent_status(context)).reason
+        return str(error_info(sent_status(context)).reason)
     return "OK"
 
 

@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 import structlog.testing
-from libs.testing.clock import ManualClock
 
 from libs.core.errors import MeshError, Reason
 from libs.server.readiness import Readiness, ReadinessOptions
 from libs.telemetry.telemetry import Telemetry
+from libs.testing.clock import ManualClock
 
 
 class Dependency:
@@ -26,7 +26,7 @@ class Listener:
     def __init__(self) -> None:
         self.told: list[bool] = []
 
-    async def publish(self, ready: bool) -> None:
+    def publish(self, ready: bool) -> None:
         self.told.append(ready)
 
 
