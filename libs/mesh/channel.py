@@ -85,6 +85,7 @@ class MeshChannel(grpc.aio.Channel):
         self._core: Final = ChannelCore(target, options, self._observer, clock, random, resolver.authority)
         self._methods: Final[dict[Hashable, _Bound]] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._retiring: Final[set[Endpoint]] = set()
         self._follower: asyncio.Task[None] | None = None
         known = resolver.known()
         if known is not None:
@@ -112,7 +113,8 @@ class MeshChannel(grpc.aio.Channel):
         """Close."""
         await self.close()
         if self._tasks is not None:
-            await self._tasks.__aexit__(exc_type, exc_val, exc_tb)
+            # Without the block's exception: a caller's error is not to come out wrapped in a group.
+            await self._tasks.__aexit__(None, None, None)
         return None
 
     async def close(self, grace: float | None = None) -> None:
@@ -121,7 +123,7 @@ class MeshChannel(grpc.aio.Channel):
             return
         if self._follower is not None:
             self._follower.cancel()
-        endpoints = self._core.close()
+        endpoints = (*self._core.close(), *self._retiring)
         async with asyncio.TaskGroup() as group:
             for endpoint in endpoints:
                 group.create_task(endpoint.close(grace))
@@ -132,13 +134,17 @@ class MeshChannel(grpc.aio.Channel):
             for endpoint in self._core.endpoints:
                 endpoint.connect()
             for endpoint in removed:
-                self._retire(endpoint)
+                for method in self._methods.values():
+                    method.forget(endpoint)
+                if self._tasks is not None:
+                    self._tasks.create_task(self._retire(endpoint))
 
-    def _retire(self, endpoint: Endpoint) -> None:
-        for method in self._methods.values():
-            method.forget(endpoint)
-        if self._tasks is not None:
-            self._tasks.create_task(endpoint.retire())
+    async def _retire(self, endpoint: Endpoint) -> None:
+        self._retiring.add(endpoint)
+        try:
+            await endpoint.retire()
+        finally:
+            self._retiring.discard(endpoint)
 
     # Connectivity.
 
@@ -146,12 +152,15 @@ class MeshChannel(grpc.aio.Channel):
         """The best state of any endpoint."""
         if self._core.closed:
             return grpc.ChannelConnectivity.SHUTDOWN
-        return aggregate(self._core.endpoints, try_to_connect)
+        return aggregate(self._core.states(try_to_connect))
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """Wait until `get_state` gives something else."""
-        while self.get_state() is last_observed_state:
-            await self._core.wait_for_change()
+        while not self._core.closed:
+            states = self._core.states(try_to_connect=False)
+            if aggregate(states) is not last_observed_state:
+                return
+            await self._core.wait_for_change(states)
 
     async def channel_ready(self) -> None:
         """Wait until an endpoint is connected."""

@@ -13,7 +13,7 @@ from libs.core.rng import Rng
 from libs.mesh.balancer import Balancer, BalancerStatistics
 from libs.mesh.breaker import Breaker, State, classify
 from libs.mesh.budget import BudgetStatistics, RetryBudget
-from libs.mesh.connectivity import wait_for_any_change
+from libs.mesh.connectivity import States, aggregate, wait_for_any_change
 from libs.mesh.endpoint import Endpoint, EndpointStatistics, dialer
 from libs.mesh.observer import CallObserver
 from libs.mesh.options import MeshOptions
@@ -100,13 +100,20 @@ class ChannelCore:
         """
         while not self._resolved:
             await self._changed.wait()
-        while wait_for_ready and not self.closed and not self._connected():
-            await self.wait_for_change()
+        while wait_for_ready and not self.closed:
+            states = self.states(try_to_connect=True)
+            if aggregate(states) is grpc.ChannelConnectivity.READY:
+                break
+            await self.wait_for_change(states)
         return bool(self.endpoints)
 
-    async def wait_for_change(self) -> None:
-        """Wait until the set of endpoints or the connectivity of one of them changes."""
-        await wait_for_any_change(self.endpoints, self._changed)
+    def states(self, try_to_connect: bool) -> States:
+        """How every endpoint is connected."""
+        return {endpoint: endpoint.channel.get_state(try_to_connect) for endpoint in self.endpoints}
+
+    async def wait_for_change(self, states: States) -> None:
+        """Wait until the set of endpoints changes, or the connectivity of one of them from what `states` says."""
+        await wait_for_any_change(states, self._changed)
 
     def pick_ready(self, avoid: Collection[Endpoint]) -> Endpoint | None:
         """As `pick`, but only among endpoints that are connected: for calls that wait for ready."""
@@ -136,10 +143,6 @@ class ChannelCore:
     def _breaker_changed(self, endpoint: Endpoint, old: State, new: State) -> None:
         self.observer.breaker_changed(endpoint.address, old, new)
         self._count_states()
-
-    def _connected(self) -> bool:
-        # Every one of them is asked to connect, so that any of them may be the first.
-        return grpc.ChannelConnectivity.READY in [endpoint.connect() for endpoint in self.endpoints]
 
     def _count_states(self) -> None:
         self.observer.endpoints_changed(Counter(endpoint.breaker.state for endpoint in self.endpoints))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from libs.config.settings import variable
 from libs.core.ids import random_id
+from services.auth.signing import decode_key, signing_keys
 
 _CHARACTERS = 40
 """200 bits, as each character carries 5."""
@@ -22,5 +23,13 @@ def fresh_secrets() -> Mapping[str, str]:
     }
 
 
+def lines() -> list[str]:
+    """The secrets as lines of an environment file, and the public half of the signing key as a comment."""
+    fresh = fresh_secrets()
+    public = signing_keys(decode_key(fresh[variable("signing_key")])).private.public_key().public_bytes_raw()
+    text = [f"{name}={value}" for name, value in fresh.items()]
+    return [*text, f"# the public half of {variable('signing_key')}: {base64.b64encode(public).decode()}"]
+
+
 if __name__ == "__main__":
-    sys.stdout.writelines(f"{name}={value}\n" for name, value in fresh_secrets().items())
+    sys.stdout.writelines(f"{line}\n" for line in lines())

@@ -4,11 +4,13 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-KEY_BYTES = 32
+KEY_BYTES: Final = 32
+_FROM_URL_ALPHABET: Final = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,14 @@ def thumbprint(public_key: bytes) -> str:
 
 
 def decode_key(text: str) -> bytes:
-    """The 32 bytes behind their base64 text; ValueError (which does not quote the text) if it is something else."""
+    """The 32 bytes behind their base64 or base64url text, padded or not, so that a key set's `x` may be copied.
+
+    Raises:
+        ValueError: it is something else; the message does not quote it.
+    """
+    standard = text.rstrip("=").translate(_FROM_URL_ALPHABET)
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True)
     except ValueError:
         raise ValueError("must be base64") from None
     if len(raw) != KEY_BYTES:

@@ -25,6 +25,7 @@ class Draft:
     __slots__ = (
         "_clock",
         "_first_text_at",
+        "_kept",
         "_parts",
         "_started",
         "asked_at",
@@ -52,6 +53,7 @@ class Draft:
         self._started: Final = clock.monotonic()
         self._first_text_at = 0.0
         self._parts: list[str] = []
+        self._kept: Answer | None = None
         self.degraded: list[str] = []
         self.model = ""
         self.usage = _NO_USAGE
@@ -118,20 +120,18 @@ class Draft:
         self.confidence = 0.0
         self.degrade("model_router")
 
-    def recovered(self, kept: Answer) -> None:
-        """An earlier holder of the claim had kept this turn's answer before it died."""
+    def recovered(self, kept: Answer, *, was_appended: bool) -> None:
+        """An earlier holder of the claim had the answer before it died: this turn is that one."""
         self._text_is_there()
-        report = kept.report
+        self._kept = kept
         self._parts = [kept.message.content]
-        self.was_appended = True
-        self.route = report.route
-        self.model = report.model
-        self.usage = report.usage
-        self.cost_usd_micros = report.cost_usd_micros
-        self.cache_layer = report.cache_layer
+        self.route = kept.report.route
+        self.was_appended = was_appended
 
     def answer(self, message_id: str, trace_id: str) -> Answer:
-        """The answer as it stands."""
+        """The answer as it stands; a recovered one keeps its id and what it is known to have taken."""
+        if self._kept is not None:
+            return self._kept
         message = Message(message_id, Role.ASSISTANT, self.text, self._clock.time(), self.request.request_id)
         report = Report(
             model=self.model,

@@ -57,8 +57,12 @@ class ConversationStore(Protocol):
         """The latest made first. Raises INVALID_PAGE_TOKEN for a token it did not give."""
         ...
 
-    async def delete(self, owner: Owner, conversation_id: str) -> bool:
-        """Remove the record; whether there was one."""
+    async def delete(self, owner: Owner, conversation_id: str, request_id: str) -> None:
+        """Remove the record, and remember for a day that this request did."""
+        ...
+
+    async def deleted_by(self, owner: Owner, request_id: str) -> str:
+        """The id of the conversation that a request removed, empty if it removed none."""
         ...
 
 
@@ -71,6 +75,10 @@ class Begun:
     system_prompt: str
     context_fingerprint: str
     """Digest of the whole history so far; empty before the first turn."""
+    turn_count: int = 0
+    """How many turns were answered before this one."""
+    staged: Answer | None = None
+    """The answer an earlier holder had ready but could not finish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,13 @@ class TurnLedger(Protocol):
 
     async def renew(self, request: TurnRequestKey, holder: str) -> bool:
         """Prolong the lease; False if it was lost."""
+        ...
+
+    async def stage(self, request: TurnRequestKey, holder: str, answer: Answer) -> None:
+        """Keep an answer that is not finished yet, so that whoever claims the turn next gives the same one.
+
+        Raises REQUEST_IN_PROGRESS if the claim was lost.
+        """
         ...
 
     async def finish(self, request: TurnRequestKey, answer: Answer, turn_digest: str) -> Answer:
@@ -187,11 +202,21 @@ class ChatMessage:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """What memory gives to read before the next answer."""
+
+    messages: tuple[ChatMessage, ...]
+    """Oldest first."""
+    message_count: int
+    """All messages memory has of the conversation, those left out included."""
+
+
 class History(Protocol):
     """What was said. Acts for the principal of the current request."""
 
-    async def context(self, conversation_id: str, query: str, max_tokens: int) -> tuple[ChatMessage, ...]:
-        """The history worth reading before the next answer, oldest first."""
+    async def context(self, conversation_id: str, query: str, max_tokens: int) -> Recollection:
+        """The history worth reading before the next answer."""
         ...
 
     async def append(self, turn: Turn) -> None:

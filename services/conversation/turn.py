@@ -2,6 +2,15 @@
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Self
+
+
+class OpenEnum(IntEnum):
+    """Numbers of a contract that may grow: one that this version does not know reads as 0, not specified."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        return cls(0) if isinstance(value, int) and value else None
 
 
 class Role(IntEnum):
@@ -11,7 +20,7 @@ class Role(IntEnum):
     ASSISTANT = 2
 
 
-class Tier(IntEnum):
+class Tier(OpenEnum):
     """How capable a model is asked for; the numbers are those of the contract."""
 
     UNSPECIFIED = 0
@@ -20,7 +29,7 @@ class Tier(IntEnum):
     DEEP = 3
 
 
-class CacheLayer(IntEnum):
+class CacheLayer(OpenEnum):
     """Which layer of the cache answered; the numbers are those of the contract."""
 
     NONE = 0
@@ -29,7 +38,7 @@ class CacheLayer(IntEnum):
     SEMANTIC = 3
 
 
-class Route(IntEnum):
+class Route(OpenEnum):
     """The step an answer came from; the numbers are those of the contract."""
 
     UNSPECIFIED = 0
@@ -38,7 +47,7 @@ class Route(IntEnum):
     FALLBACK = 3
 
 
-class StopReason(IntEnum):
+class StopReason(OpenEnum):
     """Why a model stopped; the numbers are those of the router's contract."""
 
     UNSPECIFIED = 0

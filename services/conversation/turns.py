@@ -8,16 +8,19 @@ the turn is done: whatever dies in between, a retry finds the answer and nothing
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from libs.core.clock import Clock
 from libs.core.context import require
-from libs.core.errors import Code, MeshError, Reason
-from libs.core.ids import random_id, sortable_id
-from services.conversation.agent import Agent, Next, parse
+from libs.core.errors import MeshError, Reason
+from libs.core.ids import random_id
+from services.conversation.agent import Agent, parse
+from services.conversation.dependencies import raise_if_ours
 from services.conversation.draft import Draft
-from services.conversation.fingerprint import instructions, request_key, turn_digest
+from services.conversation.fingerprint import instructions, request_key
+from services.conversation.generation import AnswerWriter, GenerationPolicy
+from services.conversation.keeping import Claim, Keeper
 from services.conversation.lease import LeaseKeeper
 from services.conversation.ports import (
     AnswerCache,
@@ -26,30 +29,26 @@ from services.conversation.ports import (
     CacheHit,
     CacheMiss,
     CacheScope,
-    ChatMessage,
     Done,
-    Generated,
     History,
     Models,
     Outbox,
     TurnLedger,
     TurnRequestKey,
 )
-from services.conversation.turn import Answer, Message, Role, TextPart, Turn, TurnEvent, TurnRequest
+from services.conversation.turn import TextPart, TurnEvent, TurnRequest
 
-_TRANSIENT: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED})
 _FIRST_POLL: Final = 0.05
 _SLOWEST_POLL: Final = 0.5
+_GIVE_BACK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class TurnPolicy:
     """What operators may set about turns."""
 
-    context_max_tokens: int
     lease_seconds: float
-    fallback_answer: str
-    """Given when no model can answer; empty fails the turn with the router's error instead."""
+    generation: GenerationPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,11 @@ class TurnRunner:
     """Answers turns for one agent. Holds no state between turns."""
 
     def __init__(self, ports: TurnPorts, agent: Agent, policy: TurnPolicy, clock: Clock) -> None:
-        self._ports: Final = ports
-        self._agent: Final = agent
-        self._policy: Final = policy
+        self._ledger: Final = ports.ledger
+        self._cache: Final = ports.cache
+        self._writer: Final = AnswerWriter(ports.history, ports.models, agent, policy.generation)
+        self._keeper: Final = Keeper(ports.ledger, ports.history, ports.outbox, clock)
+        self._lease_seconds: Final = policy.lease_seconds
         self._clock: Final = clock
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
@@ -83,117 +84,72 @@ class TurnRunner:
         """
         key = request_key(request)
         holder = random_id("h", 16)
-        begun = await self._claim(key, holder)
+        begun = await self._begin(key, holder)
         if isinstance(begun, Done):
             replay = begun.answer.as_replay()
             yield TextPart(replay.message.content)
             yield replay
             return
+        claim = Claim(key, holder, begun)
         finished = False
         try:
             draft = Draft(request, parse(request.content), self._clock)
-            async with aclosing(self._answer(draft, begun, key, holder)) as events:
+            async with aclosing(self._answer(draft, claim)) as events:
                 async for event in events:
                     yield event
-            yield await self._keep(draft, key)
+            answer = await self._keeper.keep(draft, claim)
             finished = True
+            yield answer
         finally:
             if not finished:
-                await self._give_back(key, holder)
+                await self._give_back(claim)
 
-    async def _claim(self, key: TurnRequestKey, holder: str) -> Begun | Done:
+    async def _begin(self, key: TurnRequestKey, holder: str) -> Begun | Done:
         pause = _FIRST_POLL
         while True:
-            claim = await self._ports.ledger.begin(key, holder)
-            if isinstance(claim, Begun | Done):
-                return claim
-            wait = min(pause, claim.seconds + 0.001)
+            standing = await self._ledger.begin(key, holder)
+            if isinstance(standing, Begun | Done):
+                return standing
+            wait = min(pause, standing.seconds + 0.001)
             if require().deadline.remaining() <= wait:
-                raise MeshError(Reason.REQUEST_IN_PROGRESS, retry_after=max(claim.seconds, _FIRST_POLL))
+                raise MeshError(Reason.REQUEST_IN_PROGRESS, retry_after=max(standing.seconds, _FIRST_POLL))
             await self._clock.sleep(wait)
             pause = min(pause * 2, _SLOWEST_POLL)
 
-    async def _answer(
-        self, draft: Draft, begun: Begun, key: TurnRequestKey, holder: str
-    ) -> AsyncGenerator[TextPart, None]:
-        if begun.attempt > 1 and (kept := await self._appended_before(draft)) is not None:
-            draft.recovered(kept)
-        else:
+    async def _answer(self, draft: Draft, claim: Claim) -> AsyncGenerator[TextPart, None]:
+        begun = claim.begun
+        if not await self._keeper.recover(draft, begun):
             scope = CacheScope(draft.request.options, instructions(begun.system_prompt), begun.context_fingerprint)
             found = await self._lookup(draft, scope)
             if isinstance(found, CacheMiss):
-                lease = LeaseKeeper(self._ports.ledger, key, holder, self._policy.lease_seconds, self._clock)
-                async with lease, aclosing(self._generate(draft, begun)) as parts:
+                lease = LeaseKeeper(self._ledger, claim.key, claim.holder, self._lease_seconds, self._clock)
+                async with lease, aclosing(self._writer.write(draft, begun)) as parts:
                     async for part in parts:
                         yield part
-                self._cache(draft, scope, found)
+                self._offer(draft, scope, found)
                 return
             draft.reused(found)
         yield TextPart(draft.text)
 
-    async def _appended_before(self, draft: Draft) -> Answer | None:
-        try:
-            return await self._ports.history.find_turn(draft.request.conversation_id, draft.request.request_id)
-        except MeshError as error:
-            _reraise_unless_transient(error)
-            return None
-
     async def _lookup(self, draft: Draft, scope: CacheScope) -> CacheHit | CacheMiss:
-        if draft.request.options.bypass_cache:
+        options = draft.request.options
+        if options.bypass_cache:
             return CacheMiss()
         try:
-            return await self._ports.cache.lookup(scope, draft.question)
+            found = await self._cache.lookup(scope, draft.question)
         except MeshError as error:
-            _reraise_unless_transient(error)
+            raise_if_ours(error)
             draft.degrade("semantic_cache")
             return CacheMiss()
+        if isinstance(found, CacheHit) and 0 < options.max_tokens < found.usage.output_tokens:
+            # Longer than this caller wants it; whoever put it had allowed more.
+            return CacheMiss()
+        return found
 
-    async def _history(self, draft: Draft, begun: Begun) -> tuple[ChatMessage, ...]:
-        if not begun.context_fingerprint:
-            return ()
-        try:
-            return await self._ports.history.context(
-                draft.request.conversation_id, draft.question, self._policy.context_max_tokens
-            )
-        except MeshError as error:
-            _reraise_unless_transient(error)
-            draft.degrade("memory")
-            return ()
-
-    async def _generate(self, draft: Draft, begun: Begun) -> AsyncGenerator[TextPart, None]:
-        agent = self._agent
-        history = await self._history(draft, begun)
-        intent = agent.classifier.classify(draft.question)
-        asked = agent.decider.decide(draft.request, draft.question, intent, begun.system_prompt, history)
-        try:
-            async with aclosing(self._ports.models.generate(asked)) as parts:
-                async for part in parts:
-                    if isinstance(part, Generated):
-                        draft.generated(part)
-                    else:
-                        draft.add(part.text)
-                        yield part
-        except MeshError as error:
-            if draft.text or not self._may_fall_back(error):
-                raise
-            draft.fall_back(self._policy.fallback_answer)
-            yield TextPart(draft.text)
-            return
-        verdict = agent.validator.validate(intent, draft.text, draft.stop_reason)
-        draft.confidence = verdict.confidence
-        if agent.route(verdict) is Next.ESCALATE:
-            if not self._policy.fallback_answer:
-                raise MeshError(Reason.MODEL_BAD_RESPONSE, "The model gave no usable answer.")
-            draft.fall_back(self._policy.fallback_answer)
-            yield TextPart(draft.text)
-
-    def _may_fall_back(self, error: MeshError) -> bool:
-        return bool(self._policy.fallback_answer) and error.code in _TRANSIENT
-
-    def _cache(self, draft: Draft, scope: CacheScope, miss: CacheMiss) -> None:
+    def _offer(self, draft: Draft, scope: CacheScope, miss: CacheMiss) -> None:
         if not draft.cacheable:
             return
-        self._ports.cache.put_later(
+        self._cache.put_later(
             CacheEntry(
                 draft.request.request_id,
                 scope,
@@ -206,33 +162,10 @@ class TurnRunner:
             )
         )
 
-    async def _keep(self, draft: Draft, key: TurnRequestKey) -> Answer:
-        answer = draft.answer(sortable_id("msg", self._clock), require().trace_id)
-        request = draft.request
-        question = Message(
-            sortable_id("msg", self._clock), Role.USER, request.content, draft.asked_at, request.request_id
-        )
-        turn = Turn(request.owner, request.conversation_id, request.request_id, question, answer)
-        if not draft.was_appended:
-            try:
-                await self._ports.history.append(turn)
-            except MeshError as error:
-                _reraise_unless_transient(error)
-                await self._ports.outbox.add(turn)
-                draft.degrade("memory")
-                answer = replace(answer, report=replace(answer.report, degraded=tuple(draft.degraded)))
-        return await self._ports.ledger.finish(key, answer, turn_digest(draft.question, answer))
-
-    async def _give_back(self, key: TurnRequestKey, holder: str) -> None:
+    async def _give_back(self, claim: Claim) -> None:
         # The turn failed or its caller left. If giving back fails too, the lease runs out by itself.
         try:
-            async with asyncio.timeout(1.0):
-                await self._ports.ledger.abandon(key, holder)
+            async with asyncio.timeout(_GIVE_BACK_SECONDS):
+                await self._ledger.abandon(claim.key, claim.holder)
         except (MeshError, TimeoutError):
             require().log_fields["claim_abandoned"] = False
-
-
-def _reraise_unless_transient(error: MeshError) -> None:
-    # A dependency that is down degrades a turn; one that says our request is wrong has found a bug of ours.
-    if error.code not in _TRANSIENT:
-        raise error

@@ -45,9 +45,9 @@ class Attempt(Listener):
         return self._first_text_at is not None
 
     @property
-    def first_text_at(self) -> float | None:
-        """When the first text came, on the clock's monotonic scale."""
-        return self._first_text_at
+    def first_text_at(self) -> float:
+        """When the first text came, on the clock's monotonic scale; the present until it has."""
+        return self._clock.monotonic() if self._first_text_at is None else self._first_text_at
 
     def answered(self, usage: Usage) -> Hop:
         """The try's record, now that it succeeded; an answer that was not streamed came all at once, just now."""

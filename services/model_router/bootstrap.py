@@ -16,7 +16,7 @@ from services.model_router.adapters.books import TelemetryBooks
 from services.model_router.catalogue import load
 from services.model_router.convert import validate_generate
 from services.model_router.gate import Gate
-from services.model_router.generation import Generator
+from services.model_router.generation import Generator, Upstream
 from services.model_router.models import Catalogue
 from services.model_router.ports import ModelProvider, Patience
 from services.model_router.prompt import Tier
@@ -69,14 +69,9 @@ def _generator(
 ) -> Generator:
     policy = RoutingPolicy(Tier[settings.default_tier.upper()], settings.default_max_tokens, settings.max_tries)
     patience = Patience(settings.first_text_timeout, settings.silence_timeout, settings.answer_timeout)
-    return Generator(
-        provider,
-        Router(catalogue, policy),
-        Gate(settings.max_upstream_calls, settings.max_upstream_wait),
-        TelemetryBooks(runtime.telemetry.metrics, usage, runtime.service, runtime.clock),
-        patience,
-        runtime.clock,
-    )
+    gate = Gate(settings.max_upstream_calls, settings.max_upstream_wait)
+    books = TelemetryBooks(runtime.telemetry.metrics, usage, runtime.service, runtime.clock)
+    return Generator(Upstream(provider, gate, patience), Router(catalogue, policy), books, runtime.clock)
 
 
 def _usage(settings: RouterSettings, runtime: Runtime) -> UsageReporter | None:

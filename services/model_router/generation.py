@@ -1,6 +1,7 @@
 """One generation: try the models in order until one answers, and account for every try."""
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Final
 
 from libs.core.clock import Clock
@@ -27,26 +28,42 @@ _CANCELLED: Final = "cancelled"
 _RETRY_AFTER_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where the models are, and how they may be used."""
+
+    provider: ModelProvider
+    gate: Gate
+    """How many calls at once."""
+    patience: Patience
+    """How long a try may take; shortened to what the deadline leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A generation that is going on."""
+
+    request: GenerationRequest
+    deadline: Deadline
+    sink: Sink | None
+    arrived: float
+    hops: list[Hop] = field(default_factory=list)
+
+
 class Generator:
     """Asks models.
 
     Args:
-        provider: where they are.
+        upstream: where they are.
         router: which may be asked.
-        gate: how many at once.
         books: where it is accounted.
-        patience: how long a try may take; shortened to what the deadline leaves.
         clock: time.
     """
 
-    def __init__(
-        self, provider: ModelProvider, router: Router, gate: Gate, books: Books, patience: Patience, clock: Clock
-    ) -> None:
-        self._provider = provider
+    def __init__(self, upstream: Upstream, router: Router, books: Books, clock: Clock) -> None:
+        self._upstream = upstream
         self._router = router
-        self._gate = gate
         self._books = books
-        self._patience = patience
         self._clock = clock
 
     async def run(self, request: GenerationRequest, deadline: Deadline, sink: Sink | None = None) -> Generated:
@@ -57,70 +74,57 @@ class Generator:
         Raises:
             MeshError: UNKNOWN_MODEL, CONTEXT_TOO_LONG, OVERLOADED, DEADLINE_TOO_SHORT and all MODEL_ reasons.
         """
-        arrived = self._clock.monotonic()
+        call = _Call(request, deadline, sink, self._clock.monotonic())
         candidates = self._router.candidates(request)
-        await self._gate.enter(deadline)
-        hops: list[Hop] = []
+        await self._upstream.gate.enter(deadline)
         error = ""
         try:
-            return await self._try_all(request, candidates, deadline, sink, hops, arrived)
+            return await self._try_all(call, candidates)
         except MeshError as failed:
             error = failed.reason.name
             raise
         except asyncio.CancelledError:
-            error = Reason.CANCELLED.name
+            # gRPC cancels what outlives its deadline, as it does what nobody waits for any more.
+            error = (Reason.DEADLINE_TOO_SHORT if deadline.expired else Reason.CANCELLED).name
             raise
         finally:
-            self._gate.leave()
-            if hops:
-                duration = self._clock.monotonic() - arrived
-                self._books.call_ended(CallRecord(request.request_id, tuple(hops), duration, error))
+            self._upstream.gate.leave()
+            if call.hops:
+                duration = self._clock.monotonic() - call.arrived
+                self._books.call_ended(CallRecord(request.request_id, tuple(call.hops), duration, error))
 
-    async def _try_all(
-        self,
-        request: GenerationRequest,
-        candidates: tuple[Candidate, ...],
-        deadline: Deadline,
-        sink: Sink | None,
-        hops: list[Hop],
-        arrived: float,
-    ) -> Generated:
+    async def _try_all(self, call: _Call, candidates: tuple[Candidate, ...]) -> Generated:
         failures: list[Failure] = []
         for candidate in candidates:
-            attempt = Attempt(candidate.model, self._clock, sink)
+            attempt = Attempt(candidate.model, self._clock, call.sink)
             try:
-                completion = await self._ask(request, candidate, deadline, attempt, streamed=sink is not None)
+                completion = await self._ask(call, candidate, attempt)
             except ProviderError as failed:
                 failure = failed.failure
                 failures.append(failure)
                 go_on = failure.try_next and not attempt.has_written and len(failures) < len(candidates)
-                go_on = go_on and not deadline.expired
-                self._account(candidate, attempt.broke_off(failure.label), hops, fell_back=go_on)
+                go_on = go_on and not call.deadline.expired
+                self._account(candidate, attempt.broke_off(failure.label), call.hops, fell_back=go_on)
                 if not go_on:
-                    raise _verdict(failures, attempt.has_written, deadline.expired) from failed
+                    raise _verdict(failures, attempt.has_written, call.deadline.expired) from failed
             except asyncio.CancelledError:
-                self._account(candidate, attempt.broke_off(_CANCELLED), hops)
+                self._account(candidate, attempt.broke_off(_CANCELLED), call.hops)
                 raise
             else:
-                hop = attempt.answered(completion.usage)
-                self._account(candidate, hop, hops)
-                first_text_at = attempt.first_text_at
-                waited = (first_text_at if first_text_at is not None else self._clock.monotonic()) - arrived
-                return _generated(completion, hops, waited)
+                self._account(candidate, attempt.answered(completion.usage), call.hops)
+                return _generated(completion, call.hops, attempt.first_text_at - call.arrived)
         raise AssertionError("a router gives one candidate at least")
 
-    async def _ask(
-        self, request: GenerationRequest, candidate: Candidate, deadline: Deadline, attempt: Attempt, *, streamed: bool
-    ) -> Completion:
-        left = deadline.remaining()
+    async def _ask(self, call: _Call, candidate: Candidate, attempt: Attempt) -> Completion:
+        left = call.deadline.remaining()
         if left <= 0.0:
             raise MeshError(Reason.DEADLINE_TOO_SHORT)
-        wanted = self._patience
+        wanted = self._upstream.patience
         patience = Patience(min(wanted.first_text, left), min(wanted.silence, left), min(wanted.total, left))
-        call = ModelCall(candidate.model, request, candidate.max_tokens, candidate.temperature, patience)
-        if streamed:
-            return await self._provider.stream(call, attempt)
-        return await self._provider.complete(call)
+        asked = ModelCall(candidate.model, call.request, candidate.max_tokens, candidate.temperature, patience)
+        if call.sink is not None:
+            return await self._upstream.provider.stream(asked, attempt)
+        return await self._upstream.provider.complete(asked)
 
     def _account(self, candidate: Candidate, hop: Hop, hops: list[Hop], *, fell_back: bool = False) -> None:
         hops.append(hop)

@@ -1,25 +1,29 @@
 """What the model router can be told."""
 
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator
 
 from libs.server.settings import ServerSettings
 from services.model_router.catalogue import load
 
-_TARGET: Final = r"^$|^[a-z0-9]+:///\S+$"
+_TARGET: Final = r"^[a-z0-9]+:///\S+$"
 
 
 class RouterSettings(ServerSettings):
     """Settings of the model router."""
 
+    # Required here: nobody may spend money without a token, and auth knows the keys that tokens are signed with.
+    auth_target: str = Field(pattern=_TARGET, description="where auth is, such as dns:///auth:50051")
     anthropic_api_key: SecretStr = Field(min_length=1, description="the key that Anthropic's API is called with")
     anthropic_base_url: str = Field(
         "https://api.anthropic.com", pattern=r"^https?://\S+$", description="where Anthropic's API is"
     )
     catalogue_path: Path | None = Field(
-        None, description="TOML file of models, prices and tiers; unset: the one that comes with the service"
+        None,
+        validate_default=True,
+        description="TOML file of models, prices and tiers; unset: the one that comes with the service",
     )
     default_tier: str = Field(
         "balanced", pattern="^(fast|balanced|deep)$", description="tier of requests that name none"
@@ -42,11 +46,14 @@ class RouterSettings(ServerSettings):
         0.025, ge=0, le=1, description="seconds between two pieces of a streamed answer, at least"
     )
     monitoring_target: str = Field(
-        "", pattern=_TARGET, description="where usage is reported, such as dns:///monitoring:50051; empty: nowhere"
+        "",
+        pattern=f"^$|{_TARGET}",
+        description="where usage is reported, such as dns:///monitoring:50051; empty: nowhere",
     )
 
-    @model_validator(mode="after")
-    def _catalogue_is_usable(self) -> Self:
+    @field_validator("catalogue_path")
+    @classmethod
+    def _is_usable(cls, path: Path | None) -> Path | None:
         # A CatalogueError is a ValueError that names every fault.
-        load(self.catalogue_path)
-        return self
+        load(path)
+        return path

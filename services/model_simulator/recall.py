@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from services.model_simulator.call import Prompt
@@ -26,6 +27,7 @@ _REMEMBER_MY: Final = re.compile(
     r"\b(?:remember|recall|know|tell me|remind me of|remind me)\s+(?:again\s+)?(?:what\s+)?my\s+([\w' -]{1,60})",
     re.IGNORECASE,
 )
+_MOST_STATEMENTS: Final = 3000
 _WHO_AM_I: Final = re.compile(r"\bwho am i\b|\bwhat am i called\b", re.IGNORECASE)
 _SAID: Final = re.compile(
     r"\bwhat (?:did|have) (?:i|we) (?:just )?"
@@ -78,7 +80,11 @@ def known(prompt: Prompt) -> str | None:
 
 
 def statements(prompt: Prompt) -> Iterator[Statement]:
-    """What was told rather than asked, newest first; the system prompt comes last."""
+    """What was told rather than asked, newest first, the system prompt last; no more than a context window's worth."""
+    return islice(_all_statements(prompt), _MOST_STATEMENTS)
+
+
+def _all_statements(prompt: Prompt) -> Iterator[Statement]:
     for turn in reversed(prompt.turns):
         if turn.role == "user":
             for sentence in reversed(sentences(turn.text)):

@@ -1,8 +1,9 @@
 """Wires the semantic cache: the only place that knows which adapter stands behind which port."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -18,7 +19,7 @@ from services.semantic_cache import validation
 from services.semantic_cache.adapters.redis_entries import RedisEntryStore, VectorSpace
 from services.semantic_cache.adapters.redis_tally import RedisTallyStore
 from services.semantic_cache.adapters.sentence_transformer import SentenceTransformerModel
-from services.semantic_cache.adapters.statistics_page import statistics_route
+from services.semantic_cache.adapters.statistics_page import Statistics, statistics_route
 from services.semantic_cache.backlog import Backlog
 from services.semantic_cache.batching import BatchLimits, EmbeddingQueue
 from services.semantic_cache.exact import ExactCache
@@ -35,7 +36,6 @@ from services.semantic_cache.tally import Tally
 CACHE: Final = "agentmesh.semantic_cache.v1.SemanticCacheService"
 EMBEDDING: Final = "agentmesh.semantic_cache.v1.EmbeddingService"
 _TIMEOUT: Final = 5.0
-_DISABLED: Final = ModelFolder(path=Path(), name="none", dimension=0)
 
 LoadModel = Callable[[ModelFolder, int], EmbeddingModel]
 """Makes the model of a folder, to run on so many threads; called in a thread, may take seconds."""
@@ -46,8 +46,9 @@ class _Wired:
     """The domain, put together."""
 
     parts: Parts
-    memory: ExactCache
     backlog: Backlog
+    statistics: Mapping[str, Statistics]
+    """Snapshots for the admin port."""
 
 
 @asynccontextmanager
@@ -59,7 +60,8 @@ async def build(
     with _embeddings(settings, folder, load_model) as queue:
         async with connect(settings.redis_url, timeout=settings.redis_timeout) as store:
             wired = _wire(settings, runtime, store, folder, queue)
-            yield _spec(settings, runtime, store, wired, queue)
+            spec = _cache_spec(settings, runtime, wired, folder.dimension if folder is not None else 0)
+            yield spec if queue is None else _with_embeddings(spec, queue)
             await wired.parts.tally.flush()
 
 
@@ -103,43 +105,42 @@ def _wire(
         Tally(RedisTallyStore(store), clock),
         indexes,
     )
-    return _Wired(parts, memory, backlog)
-
-
-def _spec(
-    settings: SemanticCacheSettings, runtime: Runtime, store: Store, wired: _Wired, queue: EmbeddingQueue | None
-) -> ServiceSpec:
-    parts = wired.parts
-    lookups = runtime.telemetry.metrics.counter(CACHE_LOOKUPS)
-    cache = SemanticCacheServicer(parts, runtime.clock, lookups, settings.default_ttl)
-    statistics: dict[str, Callable[[], NamedTuple]] = {
-        "memory": wired.memory.statistics,
-        "indexes": parts.indexes.statistics,
-        "backlog": wired.backlog.statistics,
+    statistics: dict[str, Statistics] = {
+        "memory": memory.statistics,
+        "indexes": indexes.statistics,
+        "backlog": backlog.statistics,
     }
-    registrations: tuple[Callable[[grpc.aio.Server], None], ...] = (
-        partial(add_SemanticCacheServiceServicer_to_server, cache),
-    )
-    readiness: dict[str, Callable[[], Awaitable[None]]] = {"redis": store.ping}
-    background = (wired.backlog.run, parts.tally.run)
-    methods = _cache_methods(settings, queue)
-    if queue is None:
-        return ServiceSpec(
-            registrations=registrations,
-            services=(CACHE,),
-            methods=methods,
-            authenticator=runtime.token_authenticator(),
-            readiness=readiness,
-            background=background,
-            routes=(statistics_route(statistics),),
-        )
-    embedding = EmbeddingServicer(queue)
+    if queue is not None:
+        statistics["embeddings"] = queue.statistics
+    return _Wired(parts, backlog, statistics)
+
+
+def _cache_spec(settings: SemanticCacheSettings, runtime: Runtime, wired: _Wired, dimension: int) -> ServiceSpec:
+    lookups = runtime.telemetry.metrics.counter(CACHE_LOOKUPS)
+    servicer = SemanticCacheServicer(wired.parts, runtime.clock, lookups, settings.default_ttl)
+    validate_put = validation.PutValidator(settings.max_ttl, dimension)
     return ServiceSpec(
-        registrations=(*registrations, partial(add_EmbeddingServiceServicer_to_server, embedding)),
-        services=(CACHE, EMBEDDING),
-        methods=methods | {f"/{EMBEDDING}/Embed": MethodPolicy(Access.INTERNAL, "", _TIMEOUT, validation.embed)},
+        registrations=(partial(add_SemanticCacheServiceServicer_to_server, servicer),),
+        services=(CACHE,),
+        methods={
+            f"/{CACHE}/Lookup": MethodPolicy(Access.INTERNAL, "", _TIMEOUT, validation.lookup),
+            f"/{CACHE}/Put": MethodPolicy(Access.INTERNAL, "", _TIMEOUT, validate_put),
+            f"/{CACHE}/GetStats": MethodPolicy(Access.USER, "", _TIMEOUT),
+        },
         authenticator=runtime.token_authenticator(),
-        readiness=readiness | {"embedding_model": queue.check},
-        background=(*background, queue.run),
-        routes=(statistics_route(statistics | {"embeddings": queue.statistics}),),
+        # Redis is missing from the readiness checks on purpose: without it, answers in memory are still worth having.
+        background=(wired.backlog.run, wired.parts.tally.run),
+        routes=(statistics_route(wired.statistics),),
+    )
+
+
+def _with_embeddings(spec: ServiceSpec, queue: EmbeddingQueue) -> ServiceSpec:
+    policy = MethodPolicy(Access.INTERNAL, "", _TIMEOUT, validation.embed)
+    return replace(
+        spec,
+        registrations=(*spec.registrations, partial(add_EmbeddingServiceServicer_to_server, EmbeddingServicer(queue))),
+        services=(*spec.services, EMBEDDING),
+        methods={**spec.methods, f"/{EMBEDDING}/Embed": policy},
+        readiness={**spec.readiness, "embedding_model": queue.check},
+        background=(*spec.background, queue.run),
     )

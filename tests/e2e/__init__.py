@@ -1,0 +1,1 @@
+"""The whole mesh, in processes of its own, as a user meets it."""

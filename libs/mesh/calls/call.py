@@ -62,7 +62,7 @@ class MeshCall(ABC, Generic[M, C]):
             self._fail(Code.DEADLINE_EXCEEDED, "the deadline had passed before the call was made")
             return
         core.budget.deposit()
-        if not self._launch(now):
+        if not self._launch():
             core.check_usable()
             self._delay = 0.0
 
@@ -82,7 +82,7 @@ class MeshCall(ABC, Generic[M, C]):
             return configured or self._method.core.options.default_timeout
         return timeout if configured is None or timeout < configured else configured
 
-    def _launch(self, now: float, token: str = "") -> bool:
+    def _launch(self, token: str = "") -> bool:
         """Send an attempt, if nothing has to be waited for."""
         core = self._method.core
         metadata = core.outgoing.build(self._metadata, token)
@@ -91,6 +91,8 @@ class MeshCall(ABC, Generic[M, C]):
         endpoint = core.pick_ready(self._tried) if self._options.wait_for_ready else core.pick(self._tried)
         if endpoint is None:
             return False
+        # Read after the pick: a breaker tells its probe's answer from older ones by when the attempt started.
+        now = core.clock.monotonic()
         timeout = self._expires_at - now
         attempt = self._send(self._method.at(endpoint), timeout, metadata)
         endpoint.begin()
@@ -181,7 +183,7 @@ class MeshCall(ABC, Generic[M, C]):
             self._fail(error.code, f"no token for the call: {error.message}")
         else:
             self._delay = None
-            if not found or not self._launch(core.clock.monotonic(), token):
+            if not found or not self._launch(token):
                 self._fail(Code.UNAVAILABLE, f"no endpoints for {core.target}")
 
     def _fail(self, code: Code, details: str) -> None:

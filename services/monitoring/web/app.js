@@ -7,7 +7,8 @@ const RETRY_MS = 3000;
 const SILENCE_MS = 6000;
 const byId = (id) => document.getElementById(id);
 
-const charts = [
+// A point that is still being filled would let every curve end in a dip; a bar may grow.
+const curves = [
   new Chart(byId("traffic-chart"), {
     label: "Turns per second",
     format: rate,
@@ -25,12 +26,26 @@ const charts = [
       { name: "p50", title: "p50", kind: "line", gaps: true, of: (point) => point.p50_ms },
     ],
   }),
-  new Chart(byId("cost-chart"), {
-    label: "Cost of models",
-    format: money,
-    series: [{ name: "money", title: "spent", kind: "bar", of: (point) => point.cost_usd_micros }],
+  new Chart(byId("error-chart"), {
+    label: "Error rate",
+    format: percent,
+    bare: true,
+    least: 0.05,
+    series: [{ name: "error", title: "failed", kind: "area", of: (point) => share(point.errors, point.turns) }],
+  }),
+  new Chart(byId("hit-chart"), {
+    label: "Cache hit rate",
+    format: percent,
+    bare: true,
+    least: 1,
+    series: [{ name: "cache", title: "from cache", kind: "area", of: (point) => share(point.cache_hits, point.turns) }],
   }),
 ];
+const bars = new Chart(byId("cost-chart"), {
+  label: "Cost of models",
+  format: money,
+  series: [{ name: "money", title: "spent", kind: "bar", of: (point) => point.cost_usd_micros }],
+});
 
 let pointSeconds = 5;
 let lastFrame = null;
@@ -75,10 +90,8 @@ function showGauges(frame) {
   const errorShare = share(frame.errors, frame.turns);
   const hitShare = share(frame.cache_hits, frame.turns);
   put("error-rate", frame.turns === 0 ? "–" : percent(errorShare));
-  put("errors", `${count(frame.errors)} of ${count(frame.turns)} turns failed`);
+  put("errors", frame.turns === 0 ? "no turns yet" : `${count(frame.errors)} of ${count(frame.turns)} turns failed`);
   put("hit-rate", frame.turns === 0 ? "–" : percent(hitShare));
-  byId("error-meter").style.setProperty("--share", errorShare);
-  byId("hit-meter").style.setProperty("--share", hitShare);
   byId("error-rate").dataset.level = errorShare >= 0.05 ? "bad" : errorShare >= 0.01 ? "poor" : "good";
 }
 
@@ -140,7 +153,8 @@ function show(frame) {
   showTokens(frame.tokens);
   showModels(frame.models, frame.cost_usd_micros);
   showPoints(frame.points);
-  for (const chart of charts) chart.show(frame.points, frame.point_seconds);
+  for (const curve of curves) curve.show(frame.points.slice(0, -1));
+  bars.show(frame.points);
 }
 
 function heard(event) {

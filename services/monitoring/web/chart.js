@@ -3,7 +3,9 @@
 import { time } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const PAD = { top: 10, right: 2, bottom: 20, left: 2 };
+// The gutter on the right holds the scale, so that no figure is written across the data.
+const PAD = { top: 8, right: 50, bottom: 20, left: 2 };
+const BARE = { top: 3, right: 2, bottom: 2, left: 2 };
 
 function node(name, attributes, text) {
   const made = document.createElementNS(SVG, name);
@@ -12,25 +14,34 @@ function node(name, attributes, text) {
   return made;
 }
 
-/** The next of 1, 2, 2.5, 5 times a power of ten: an axis should end at a number one can say. */
+/** The next number one can say: a scale should end at such a one. */
 function ceiling(value) {
   if (value <= 0) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+}
+
+/** "$2.50" and "30.0" as "$2.5" and "30": a scale has round numbers. */
+function rounded(text) {
+  return text.replace(/(\.\d*?)0+(?=\D*$)/, "$1").replace(/\.(?=\D*$)/, "");
 }
 
 /**
  * A chart in a <figure>.
  *
- * series: [{ name, kind: "area" | "line" | "bar", stacked, of(point), gaps }]. A `stacked` series stands on those before it;
- * where `gaps` is set a zero means that nothing was measured, and the line is broken there.
+ * series: [{ name, title, kind: "area" | "line" | "bar", stacked, of(point), gaps }]. A `stacked` series stands on those
+ * before it; where `gaps` is set a zero means that nothing was measured, and the line is broken there.
+ * bare: a sparkline without scale; least: the scale's top is at least this.
  */
 export class Chart {
-  constructor(figure, { label, series, format }) {
+  constructor(figure, { label, series, format, bare = false, least = 0 }) {
     this.figure = figure;
     this.label = label;
     this.series = series;
     this.format = format;
+    this.bare = bare;
+    this.pad = bare ? BARE : PAD;
+    this.least = least;
     this.points = [];
     this.pointed = null;
     this.svg = node("svg", { role: "img", "aria-label": label });
@@ -44,9 +55,8 @@ export class Chart {
     new ResizeObserver(() => this.draw()).observe(figure);
   }
 
-  show(points, pointSeconds) {
+  show(points) {
     this.points = points;
-    this.pointSeconds = pointSeconds;
     this.draw();
   }
 
@@ -57,7 +67,9 @@ export class Chart {
     this.height = box.height;
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
     const layers = this.layers();
-    this.top = ceiling(Math.max(...layers.flatMap((layer) => layer.map(([, upper]) => upper))));
+    const highest = Math.max(...layers.flatMap((layer) => layer.map(([, upper]) => upper)));
+    this.flat = highest === 0;
+    this.top = ceiling(Math.max(highest, this.least));
     const marks = this.series.map((series, index) => this.mark(series, layers[index]));
     this.svg.replaceChildren(...this.grid(), ...marks, ...this.axis(), ...this.cross(layers));
     this.svg.setAttribute("aria-label", this.describe());
@@ -75,25 +87,27 @@ export class Chart {
   }
 
   x(index) {
-    const inner = this.width - PAD.left - PAD.right;
-    return PAD.left + (this.points.length < 2 ? inner / 2 : (inner * index) / (this.points.length - 1));
+    const inner = this.width - this.pad.left - this.pad.right;
+    return this.pad.left + (this.points.length < 2 ? inner / 2 : (inner * index) / (this.points.length - 1));
   }
 
   y(value) {
-    return PAD.top + (this.height - PAD.top - PAD.bottom) * (1 - value / this.top);
+    return this.pad.top + (this.height - this.pad.top - this.pad.bottom) * (1 - value / this.top);
   }
 
   mark(series, layer) {
     const group = node("g", { class: `series ${series.name}` });
+    // A line of zeros would only colour the base.
+    if (this.points.every((point) => series.of(point) === 0)) return group;
     if (series.kind === "bar") group.append(...this.bars(layer));
     else for (const run of this.runs(series, layer)) group.append(...this.run(series, run));
     return group;
   }
 
   bars(layer) {
-    const slot = (this.width - PAD.left - PAD.right) / this.points.length;
-    return layer.filter(([, upper]) => upper > 0).length === 0 ? [] : layer.map(([lower, upper], index) => node("rect", {
-      x: PAD.left + slot * index + slot * 0.15,
+    const slot = (this.width - this.pad.left - this.pad.right) / this.points.length;
+    return layer.map(([lower, upper], index) => node("rect", {
+      x: this.pad.left + slot * index + slot * 0.15,
       y: this.y(upper),
       width: slot * 0.7,
       height: Math.max(0, this.y(lower) - this.y(upper)),
@@ -124,16 +138,18 @@ export class Chart {
   }
 
   grid() {
-    return [0, 0.5, 1].map((share) => {
+    return (this.bare ? [0] : [0, 0.5, 1]).map((share) => {
       const y = this.y(this.top * share);
-      return node("line", { class: share === 0 ? "base" : "rule", x1: 0, x2: this.width, y1: y, y2: y });
+      return node("line", { class: share === 0 ? "base" : "rule", x1: 0, x2: this.width - this.pad.right, y1: y, y2: y });
     });
   }
 
   axis() {
+    if (this.bare) return [];
     const last = this.points.length - 1;
-    const values = [0.5, 1].map((share) =>
-      node("text", { class: "tick", x: PAD.left, y: this.y(this.top * share) + 12 }, this.format(this.top * share)));
+    // Without anything to measure there is no scale to name.
+    const values = (this.flat ? [] : [0.5, 1]).map((share) =>
+      node("text", { class: "tick", x: this.width - this.pad.right + 8, y: this.y(this.top * share) + 4 }, rounded(this.format(this.top * share))));
     const times = [[0, "start"], [Math.round(last / 2), "middle"], [last, "end"]].map(([index, anchor]) =>
       node("text", { class: "tick", x: this.x(index), y: this.height - 5, "text-anchor": anchor }, time(this.points[index].start)));
     return [...values, ...times];
@@ -147,14 +163,15 @@ export class Chart {
       const [, upper] = layers[index][this.pointed];
       return series.kind === "bar" || (series.gaps && upper === 0) ? [] : [node("circle", { class: `dot ${series.name}`, cx: x, cy: this.y(upper), r: 3.5 })];
     });
-    return [node("line", { class: "cross", x1: x, x2: x, y1: PAD.top, y2: this.height - PAD.bottom }), ...dots];
+    return [node("line", { class: "cross", x1: x, x2: x, y1: this.pad.top, y2: this.height - this.pad.bottom }), ...dots];
   }
 
   point(event) {
     if (!this.points.length || !this.width) return;
     if (event === null) this.pointed = null;
     else {
-      const share = (event.clientX - this.figure.getBoundingClientRect().left) / this.width;
+      const inner = this.width - this.pad.left - this.pad.right;
+      const share = (event.clientX - this.figure.getBoundingClientRect().left - this.pad.left) / inner;
       this.pointed = Math.max(0, Math.min(this.points.length - 1, Math.round(share * (this.points.length - 1))));
     }
     this.tip.hidden = this.pointed === null;

@@ -10,10 +10,10 @@ from libs.store.connection import Store
 from libs.store.embedded import EmbeddedRedis
 from services.auth.limits import RateLimits
 from services.auth.servicer import Domain
+from tests.integration.auth.callers import ROOT, a_tenant, as_service, authorize, failure
+from tests.integration.auth.callers import a_key as a_served_key
 from tests.integration.auth.conftest import ROOT_KEY
 from tests.integration.auth.test_limits import METHOD, a_key
-from tests.integration.auth.test_service import ROOT, a_tenant, as_service, authorize, failure
-from tests.integration.auth.test_service import a_key as a_served_key
 
 if TYPE_CHECKING:
     from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceAsyncStub

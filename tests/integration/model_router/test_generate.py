@@ -31,7 +31,8 @@ async def test_an_answer(router: Routed, stream: bool) -> None:
 
 
 async def test_streamed_or_not_the_answer_is_the_same(router: Routed) -> None:
-    whole, streamed = await router.ask(), await router.ask(stream=True)
+    whole, streamed = await router.ask(tier=MODEL_TIER_FAST), await router.ask(tier=MODEL_TIER_FAST, stream=True)
+    assert whole.hops == streamed.hops == [(FAST[0], "")]
     assert whole.text == streamed.text
     assert whole.responses[-1].finished.usage == streamed.responses[-1].finished.usage
     assert len(whole.responses) == 1

@@ -49,6 +49,10 @@ class Watch:
             timeout=15_000,
         )
 
+    async def drawn(self, chart: str, text: str) -> None:
+        """Wait until the chart's description contains `text`; a curve shows a point once its five seconds are over."""
+        await self.page.wait_for_selector(f'{chart} svg[aria-label*="{text}"]', timeout=15_000)
+
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)

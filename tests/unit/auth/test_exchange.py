@@ -6,7 +6,7 @@ from libs.core.errors import MeshError, Reason
 from services.auth.exchange import ServiceProof
 from services.auth.tokens import CLIENT_AUDIENCE, INTERNAL_AUDIENCE
 from tests.unit.auth.fakes import ROOT_KEY, SERVICE_SECRET, START, house
-from tests.unit.auth.test_admission import METHOD, key_id, new_key, new_tenant
+from tests.unit.auth.tenants import METHOD, key_id, new_key, new_tenant
 
 
 async def test_a_key_buys_a_token_of_its_own_user_and_scopes() -> None:

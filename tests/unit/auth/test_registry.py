@@ -8,7 +8,7 @@ from services.auth.pages import PageTokens
 from services.auth.records import ApiKey
 from services.auth.registry import NewKey
 from tests.unit.auth.fakes import PEPPER, START, House, house
-from tests.unit.auth.test_admission import ROOT, new_tenant
+from tests.unit.auth.tenants import ROOT, new_tenant
 
 
 def admin_of(tenant_id: str) -> Principal:

@@ -57,6 +57,7 @@ def test_the_key_set_lists_the_current_key_first_and_no_private_part() -> None:
     old = signing_keys(bytes(32))
     rotated = signing_keys(SEED, [old.private.public_key().public_bytes_raw()])
     listed = json.loads(rotated.jwks_json)["keys"]
+    assert decode_key(listed[1]["x"]) == old.private.public_key().public_bytes_raw()
     assert [key["kid"] for key in listed] == [rotated.kid, old.kid]
     assert all(set(key) == {"kty", "crv", "use", "alg", "kid", "x"} for key in listed)
 
@@ -104,7 +105,7 @@ def test_both_sides_speak_of_the_same_issuer_and_audiences() -> None:
     assert tokens.INTERNAL_AUDIENCE == spec.INTERNAL_AUDIENCE
 
 
-@pytest.mark.parametrize("text", ["", "AAAA", "not base64!", "A" * 43])
+@pytest.mark.parametrize("text", ["", "AAAA", "not base64!", "A" * 44])
 def test_a_key_that_is_not_32_bytes_of_base64_is_refused_without_being_quoted(text: str) -> None:
     with pytest.raises(ValueError, match="base64") as refused:
         decode_key(text)

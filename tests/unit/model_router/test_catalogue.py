@@ -113,6 +113,7 @@ def test_a_faulty_catalogue_keeps_the_service_from_starting(tmp_path: Path) -> N
         RouterSettings.model_validate({"anthropic_api_key": "k", "catalogue_path": tmp_path / "none.toml"})
 
 
-def test_the_key_is_required() -> None:
-    with pytest.raises(ValidationError, match="anthropic_api_key"):
+def test_the_provider_s_key_and_auth_are_required() -> None:
+    with pytest.raises(ValidationError) as caught:
         RouterSettings.model_validate({})
+    assert [fault["loc"] for fault in caught.value.errors()] == [("auth_target",), ("anthropic_api_key",)]

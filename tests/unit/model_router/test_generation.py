@@ -7,7 +7,7 @@ from libs.core.deadline import Deadline
 from libs.core.errors import MeshError, Reason
 from services.model_router.failures import CONNECTION, MALFORMED, Failure, classify
 from services.model_router.gate import Gate
-from services.model_router.generation import Generator
+from services.model_router.generation import Generator, Upstream
 from services.model_router.outcome import StopReason, Usage
 from services.model_router.ports import Patience
 from services.model_router.routing import Router, RoutingPolicy
@@ -30,7 +30,7 @@ class Bench:
         self.books = FakeBooks()
         self.gate = Gate(limit, 0.0)
         router = Router(catalogue(*(model(name) for name in "abc")), RoutingPolicy())
-        self.generator = Generator(self.provider, router, self.gate, self.books, PATIENCE, self.clock)
+        self.generator = Generator(Upstream(self.provider, self.gate, PATIENCE), router, self.books, self.clock)
         self.text: list[str] = []
 
     def deadline(self, seconds: float = 100.0) -> Deadline:
