@@ -42,8 +42,10 @@ _SYSTEM_CLOCK: Final = SystemClock()
 class MeshChannel(grpc.aio.Channel):
     """A `grpc.aio.Channel` over all endpoints of a target.
 
-    A `static:///` target works at once; a `dns:///` one is followed in the background while the channel is entered
-    (`async with`). Each call is bounded by the request being served, or else by the options' default, carries its
+    A `static:///` target works at once; a `dns:///` one is followed in the background: by a task group that is given,
+    or else by one of the channel's own while it is entered (`async with`).
+
+    Each call is bounded by the request being served, or else by the options' default, carries its
     trace context and token, goes to an endpoint whose breaker is closed, and is tried again as the options say.
     """
 
@@ -56,6 +58,7 @@ class MeshChannel(grpc.aio.Channel):
         clock: Clock = _SYSTEM_CLOCK,
         rng: Rng | None = None,
         resolver: Resolver | None = None,
+        tasks: asyncio.TaskGroup | None = None,
     ) -> None:
         """Make a channel; nothing is connected before the first call or `async with`.
 
@@ -65,6 +68,8 @@ class MeshChannel(grpc.aio.Channel):
             telemetry: where metrics and state changes go, or None for nowhere.
             clock: time, for policies and backoffs.
             rng: the source of jitter; None seeds one from the operating system.
+            tasks: follows a `dns:///` target, so that the channel need not be entered; it must be closed before the
+                group can end.
             resolver: replaces the one that `target` names, for tests and the simulator.
 
         Raises:
@@ -84,12 +89,14 @@ class MeshChannel(grpc.aio.Channel):
         self._resolver: Final = resolver
         self._core: Final = ChannelCore(target, options, self._observer, clock, random, resolver.authority)
         self._methods: Final[dict[Hashable, _Bound]] = {}
-        self._tasks: asyncio.TaskGroup | None = None
+        self._own_tasks: asyncio.TaskGroup | None = None
         self._retiring: Final[set[Endpoint]] = set()
         self._follower: asyncio.Task[None] | None = None
         known = resolver.known()
         if known is not None:
             self._core.apply(known)
+        elif tasks is not None:
+            self._start_following(tasks)
 
     def statistics(self) -> MeshStatistics:
         """A snapshot of endpoints, breakers, budget and counts."""
@@ -99,10 +106,9 @@ class MeshChannel(grpc.aio.Channel):
 
     async def __aenter__(self) -> Self:
         """Start following the target and connecting."""
-        if self._resolver.known() is None:
-            self._tasks = await asyncio.TaskGroup().__aenter__()
-            self._core.following = True
-            self._follower = self._tasks.create_task(self._follow())
+        if self._follower is None and self._resolver.known() is None:
+            self._own_tasks = await asyncio.TaskGroup().__aenter__()
+            self._start_following(self._own_tasks)
         for endpoint in self._core.endpoints:
             endpoint.connect()
         return self
@@ -112,9 +118,9 @@ class MeshChannel(grpc.aio.Channel):
     ) -> bool | None:
         """Close."""
         await self.close()
-        if self._tasks is not None:
+        if self._own_tasks is not None:
             # Without the block's exception: a caller's error is not to come out wrapped in a group.
-            await self._tasks.__aexit__(None, None, None)
+            await self._own_tasks.__aexit__(None, None, None)
         return None
 
     async def close(self, grace: float | None = None) -> None:
@@ -128,7 +134,11 @@ class MeshChannel(grpc.aio.Channel):
             for endpoint in endpoints:
                 group.create_task(endpoint.close(grace))
 
-    async def _follow(self) -> None:
+    def _start_following(self, tasks: asyncio.TaskGroup) -> None:
+        self._core.following = True
+        self._follower = tasks.create_task(self._follow(tasks))
+
+    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         async for addresses in self._resolver.updates():
             removed = self._core.apply(addresses)
             for endpoint in self._core.endpoints:
@@ -136,8 +146,7 @@ class MeshChannel(grpc.aio.Channel):
             for endpoint in removed:
                 for method in self._methods.values():
                     method.forget(endpoint)
-                if self._tasks is not None:
-                    self._tasks.create_task(self._retire(endpoint))
+                tasks.create_task(self._retire(endpoint))
 
     async def _retire(self, endpoint: Endpoint) -> None:
         self._retiring.add(endpoint)

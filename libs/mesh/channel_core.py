@@ -91,7 +91,9 @@ class ChannelCore:
         if self.closed:
             raise grpc.aio.UsageError("Channel is closed.")
         if not self.following:
-            raise grpc.aio.UsageError(f"{self.target} is resolved in the background: use `async with` on the channel")
+            raise grpc.aio.UsageError(
+                f"{self.target} is resolved in the background: use `async with` on the channel, or give it tasks"
+            )
 
     async def wait_for_endpoints(self, wait_for_ready: bool) -> bool:
         """Wait for the first resolution, and with `wait_for_ready` until an endpoint is connected.

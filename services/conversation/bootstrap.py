@@ -1,6 +1,6 @@
 """The only place that constructs: the front door and the workers, from the same parts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -22,17 +22,19 @@ from libs.store.streams import QueueLimits, StreamQueue
 from libs.store.worker import PoolOptions, WorkerPool
 from libs.telemetry import catalogue
 from libs.telemetry.usage import UsageReporter
+from services.conversation.accounting import AccountedTurns
 from services.conversation.adapters import keys
 from services.conversation.adapters.authorizer import FrontDoor, Impersonator
 from services.conversation.adapters.cache import SemanticCache
 from services.conversation.adapters.conversations import RedisConversationStore
 from services.conversation.adapters.jobs import JobWorker, RedisJobStore
 from services.conversation.adapters.ledger import RedisTurnLedger
-from services.conversation.adapters.outbox import OutboxWorker, StreamOutbox
+from services.conversation.adapters.outbox import OutboxDepth, OutboxWorker, StreamOutbox
 from services.conversation.adapters.peers import MemoryHistory, RouterModels
 from services.conversation.adapters.usages import ReportedUsages
 from services.conversation.agent import Agent, PassToModel, SingleIntent, StopReasonValidator
 from services.conversation.conversations import Conversations
+from services.conversation.generation import GenerationPolicy
 from services.conversation.job_runner import JobRunner
 from services.conversation.job_service import JobService
 from services.conversation.job_servicer import JobServicer
@@ -64,7 +66,7 @@ class Parts:
             semantic_cache, timeout=settings.cache_timeout, telemetry=telemetry, clock=clock
         )
         self.usage_reporter: Final = _usage_reporter(settings, runtime)
-        self.turns: Final = TurnRunner(
+        turns = TurnRunner(
             TurnPorts(
                 RedisTurnLedger(
                     store,
@@ -77,12 +79,21 @@ class Parts:
                 RouterModels(router, settings.default_max_tokens),
             ),
             Agent(SingleIntent(), PassToModel(), StopReasonValidator()),
-            TurnPolicy(settings.context_max_tokens, settings.turn_lease_seconds, settings.fallback_answer),
+            TurnPolicy(
+                settings.turn_lease_seconds, GenerationPolicy(settings.context_max_tokens, settings.fallback_answer)
+            ),
             clock,
         )
+        usages = ReportedUsages(self.usage_reporter, telemetry.metrics, clock)
+        self.turns: Final = AccountedTurns(turns, usages, clock)
 
-    def outbox_pool(self, settings: Settings, runtime: Runtime) -> WorkerPool:
-        """Delivers the outbox; every process that may fill it also helps to empty it."""
+    def background(self, settings: Settings, runtime: Runtime) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """What every process does besides: keeping answers, emptying the outbox (all that may fill it), reporting."""
+        depth = OutboxDepth(self.outbox, runtime.telemetry.metrics, runtime.clock)
+        reporting = () if self.usage_reporter is None else (self.usage_reporter.run,)
+        return (self.cache.run, self._outbox_pool(settings, runtime).run, depth.run, *reporting)
+
+    def _outbox_pool(self, settings: Settings, runtime: Runtime) -> WorkerPool:
         worker = OutboxWorker(self.memory, self.impersonator, runtime.clock, runtime.rng, runtime.telemetry.log)
         options = PoolOptions(_OUTBOX_DELIVERIES, settings.job_takeover_seconds, settings.drain_grace)
         return WorkerPool(self.outbox, worker, random_id("outbox-", 12), options, runtime.clock, runtime.telemetry.log)
@@ -94,10 +105,8 @@ async def build(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSp
     async with connect(settings.redis_url) as store:
         parts = Parts(settings, runtime, store)
         conversations = Conversations(RedisConversationStore(store), parts.history, runtime.clock)
-        usages = ReportedUsages(parts.usage_reporter, runtime.telemetry.metrics, runtime.clock)
-        servicer = ConversationServicer(conversations, parts.turns, usages, runtime.clock)
+        servicer = ConversationServicer(conversations, parts.turns)
         job_servicer = JobServicer(JobService(parts.job_store, conversations, runtime.clock))
-        reporting = () if parts.usage_reporter is None else (parts.usage_reporter.run,)
         yield ServiceSpec(
             registrations=(
                 partial(add_ConversationServiceServicer_to_server, servicer),
@@ -107,7 +116,7 @@ async def build(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSp
             methods=policies(settings),
             authenticator=FrontDoor(parts.auth, runtime.clock, timeout=settings.auth_timeout),
             readiness={"redis": store.ping},
-            background=(parts.cache.run, parts.outbox_pool(settings, runtime).run, *reporting),
+            background=parts.background(settings, runtime),
         )
 
 
@@ -154,7 +163,7 @@ async def build_worker(settings: Settings, runtime: Runtime) -> AsyncIterator[Se
             methods={},
             authenticator=runtime.token_authenticator(),
             readiness={"redis": store.ping},
-            background=(parts.cache.run, parts.outbox_pool(settings, runtime).run, pool.run),
+            background=(pool.run, *parts.background(settings, runtime)),
         )
 
 

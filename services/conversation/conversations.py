@@ -5,7 +5,7 @@ from typing import Final
 
 from libs.core.clock import Clock
 from libs.core.errors import not_found
-from libs.core.ids import new_request_id, sortable_id
+from libs.core.ids import sortable_id
 from services.conversation.ports import Conversation, ConversationStore, History, Page
 from services.conversation.turn import Message, Owner
 
@@ -48,7 +48,13 @@ class Conversations:
         return await self._history.list(conversation_id, size, token)
 
     async def delete(self, owner: Owner, conversation_id: str, request_id: str) -> None:
-        """Remove the messages, then the record; a retry after a failure in between goes on. NOT_FOUND if missing."""
-        await self.get(owner, conversation_id)
-        await self._history.delete(conversation_id, request_id or new_request_id())
-        await self._store.delete(owner, conversation_id)
+        """Remove the messages, then the record; a retry after a failure in between goes on. NOT_FOUND if missing.
+
+        A request_id that has removed the conversation before does so again without a fault.
+        """
+        if await self._store.get(owner, conversation_id) is None:
+            if await self._store.deleted_by(owner, request_id) != conversation_id:
+                raise not_found("conversation")
+            return
+        await self._history.delete(conversation_id, request_id)
+        await self._store.delete(owner, conversation_id, request_id)

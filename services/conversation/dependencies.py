@@ -4,9 +4,18 @@ from typing import Final
 
 from libs.core.errors import Code, MeshError
 
-TRANSIENT: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED})
-"""The peer cannot answer now; later it can."""
-_PEERS_OWN_FAULT: Final = TRANSIENT | {Code.INTERNAL, Code.UNKNOWN, Code.CANCELLED, Code.ABORTED, Code.DATA_LOSS}
+_PEERS_OWN_FAULT: Final = frozenset(
+    {
+        Code.UNAVAILABLE,
+        Code.DEADLINE_EXCEEDED,
+        Code.RESOURCE_EXHAUSTED,
+        Code.INTERNAL,
+        Code.UNKNOWN,
+        Code.CANCELLED,
+        Code.ABORTED,
+        Code.DATA_LOSS,
+    }
+)
 
 
 def raise_if_ours(error: MeshError) -> None:
@@ -16,3 +25,8 @@ def raise_if_ours(error: MeshError) -> None:
     """
     if error.code not in _PEERS_OWN_FAULT:
         raise error
+
+
+def no_model_can_answer(error: MeshError) -> bool:
+    """Whether a generation failed for want of a model (down, broke, locked out), not because of what was asked."""
+    return error.code in _PEERS_OWN_FAULT or error.code is Code.FAILED_PRECONDITION

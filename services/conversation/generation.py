@@ -7,7 +7,7 @@ from typing import Final
 
 from libs.core.errors import MeshError, Reason
 from services.conversation.agent import Agent, Intent, Next
-from services.conversation.dependencies import TRANSIENT, raise_if_ours
+from services.conversation.dependencies import no_model_can_answer, raise_if_ours
 from services.conversation.draft import Draft
 from services.conversation.ports import Begun, ChatMessage, Generated, GenerationRequest, History, Models
 from services.conversation.turn import Route, TextPart
@@ -49,7 +49,7 @@ class AnswerWriter:
                     yield part
         except MeshError as error:
             # Text that is out cannot be taken back, and a wrong request stays wrong whatever is said instead.
-            if draft.text or error.code not in TRANSIENT or not self._policy.fallback_answer:
+            if draft.text or not self._policy.fallback_answer or not no_model_can_answer(error):
                 raise
             draft.fall_back(self._policy.fallback_answer)
             yield TextPart(draft.text)

@@ -10,10 +10,10 @@ from libs.core.clock import Clock
 from libs.core.deadline import Deadline
 from libs.core.errors import MeshError, Reason
 from libs.core.rng import Rng
+from services.conversation.accounting import AccountedTurns
 from services.conversation.job_ports import JobStore
 from services.conversation.jobs import TOO_MANY_DELIVERIES, Job, JobState, RetryPolicy, job_error, retry_delay
 from services.conversation.turn import Answer, Owner, TurnRequest
-from services.conversation.turns import TurnRunner
 
 _CANCEL_POLL_SECONDS: Final = 0.5
 
@@ -54,7 +54,7 @@ class JobRunner:
     def __init__(
         self,
         store: JobStore,
-        turns: TurnRunner,
+        turns: AccountedTurns,
         acting_for: ActingFor,
         policy: RetryPolicy,
         *,

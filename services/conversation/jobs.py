@@ -91,6 +91,8 @@ class RetryPolicy:
             raise ValueError(f"a retry policy needs an attempt and rising backoffs, got {self}")
 
 
+# More would overflow a float long after the ceiling was reached.
+_MOST_DOUBLINGS: Final = 64
 _WORTH_RETRYING: Final = frozenset(
     {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN}
 )
@@ -110,7 +112,13 @@ def retry_delay(policy: RetryPolicy, attempt: int, error: MeshError, rng: Rng) -
     """
     if attempt >= policy.max_attempts or error.code not in _WORTH_RETRYING:
         return None
-    ceiling = min(policy.backoff_seconds * 2 ** (attempt - 1), policy.backoff_max_seconds)
+    return backoff(policy, attempt, error, rng)
+
+
+def backoff(policy: RetryPolicy, attempt: int, error: MeshError, rng: Rng) -> float:
+    """Seconds until the next try, for those who never give up."""
+    doublings = min(attempt - 1, _MOST_DOUBLINGS)
+    ceiling = min(policy.backoff_seconds * 2.0**doublings, policy.backoff_max_seconds)
     return max(rng.uniform(0.0, ceiling), error.retry_after or 0.0)
 
 

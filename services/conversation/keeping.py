@@ -69,10 +69,14 @@ class Keeper:
             await self._history.append(turn)
         except MeshError as error:
             raise_if_ours(error)
-            draft.degrade("memory")
-            answer = replace(answer, report=replace(answer.report, degraded=tuple(draft.degraded)))
+            answer = _without_memory(answer)
             # Staged before it is in the outbox: a retry after a crash in between must not find another answer to
             # a turn that memory is about to be given this one for.
             await self._ledger.stage(claim.key, claim.holder, answer)
             await self._outbox.add(turn)
         return answer
+
+
+def _without_memory(answer: Answer) -> Answer:
+    degraded = tuple(dict.fromkeys((*answer.report.degraded, "memory")))
+    return replace(answer, report=replace(answer.report, degraded=degraded))

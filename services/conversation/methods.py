@@ -17,16 +17,16 @@ def policies(settings: Settings) -> Mapping[str, MethodPolicy]:
     say = validation.say(settings.max_content_bytes)
     conversation = {
         "CreateConversation": _user(validate=validation.create(settings.max_system_prompt_bytes)),
-        "GetConversation": _user(),
-        "ListConversations": _user(validate=validation.page),
+        "GetConversation": _user(validate=validation.conversation),
+        "ListConversations": _user(validate=validation.conversations),
         "DeleteConversation": _user(validate=validation.delete),
-        "ListMessages": _user(validate=validation.page),
+        "ListMessages": _user(validate=validation.messages),
         "SendMessage": _user(_MODEL_SECONDS, say),
         "StreamMessage": _user(_MODEL_SECONDS, say),
     }
     job = {
         "SubmitJob": _user(validate=say),
-        "GetJob": _user(),
+        "GetJob": _user(validate=validation.job),
         "WatchJob": _user(math.inf, validation.watch),
         "CancelJob": _user(validate=validation.cancel),
     }

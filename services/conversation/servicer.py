@@ -6,14 +6,12 @@ from typing import Final
 
 from agentmesh.conversation.v1 import conversation_pb2 as pb
 from agentmesh.conversation.v1.conversation_pb2_grpc import ConversationServiceServicer
-from libs.core.clock import Clock
-from libs.core.context import RequestContext, require
+from libs.core.context import require
 from libs.core.errors import MeshError, Reason
+from services.conversation.accounting import AccountedTurns
 from services.conversation.conversations import Conversations
 from services.conversation.convert import answer_proto, conversation_proto, message_proto, report_proto, turn_request
-from services.conversation.ports import TurnOutcome, Usages
-from services.conversation.turn import Answer, Owner, TextPart, TurnEvent, TurnRequest
-from services.conversation.turns import TurnRunner
+from services.conversation.turn import Answer, Owner, TextPart
 
 _DEFAULT_PAGE: Final = 50
 
@@ -21,11 +19,9 @@ _DEFAULT_PAGE: Final = 50
 class ConversationServicer(ConversationServiceServicer):
     """Serves conversations and their turns."""
 
-    def __init__(self, conversations: Conversations, turns: TurnRunner, usages: Usages, clock: Clock) -> None:
+    def __init__(self, conversations: Conversations, turns: AccountedTurns) -> None:
         self._conversations: Final = conversations
         self._turns: Final = turns
-        self._usages: Final = usages
-        self._clock: Final = clock
 
     async def CreateConversation(
         self, request: pb.CreateConversationRequest, context: object
@@ -66,7 +62,7 @@ class ConversationServicer(ConversationServiceServicer):
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: object) -> pb.SendMessageResponse:
         """Answer, whole."""
-        async with aclosing(self._run(turn_request(owner(), request, streaming=False))) as events:
+        async with aclosing(self._turns.run(turn_request(owner(), request, streaming=False))) as events:
             async for event in events:
                 if isinstance(event, Answer):
                     return answer_proto(event)
@@ -76,7 +72,7 @@ class ConversationServicer(ConversationServiceServicer):
         self, request: pb.StreamMessageRequest, context: object
     ) -> AsyncGenerator[pb.StreamMessageResponse, None]:
         """Answer, as it is written."""
-        async with aclosing(self._run(turn_request(owner(), request, streaming=True))) as events:
+        async with aclosing(self._turns.run(turn_request(owner(), request, streaming=True))) as events:
             async for event in events:
                 if isinstance(event, TextPart):
                     yield pb.StreamMessageResponse(text=event.text)
@@ -85,25 +81,6 @@ class ConversationServicer(ConversationServiceServicer):
                         message=message_proto(event.message), report=report_proto(event.report)
                     )
 
-    async def _run(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
-        started = self._clock.monotonic()
-        context = require()
-        context.log_fields["conversation_id"] = request.conversation_id
-        context.log_fields["request_id"] = request.request_id
-        outcome = TurnOutcome(request.owner, 0.0, error_reason=Reason.CANCELLED.name)
-        try:
-            async with aclosing(self._turns.run(request)) as events:
-                async for event in events:
-                    if isinstance(event, Answer):
-                        outcome = TurnOutcome(request.owner, 0.0, event.report)
-                        _log(context, event)
-                    yield event
-        except MeshError as error:
-            outcome = TurnOutcome(request.owner, 0.0, error_reason=error.reason.name)
-            raise
-        finally:
-            self._usages.turn_ended(outcome.lasting(self._clock.monotonic() - started))
-
 
 def owner() -> Owner:
     """The caller, as the owner of what is asked for."""
@@ -111,18 +88,3 @@ def owner() -> Owner:
     if principal is None:
         raise MeshError(Reason.MISSING_CREDENTIALS)
     return Owner(principal.tenant_id, principal.user_id)
-
-
-def _log(context: RequestContext, answer: Answer) -> None:
-    report = answer.report
-    context.log_fields.update(
-        route=report.route.name,
-        model=report.model,
-        cache_layer=report.cache_layer.name,
-        cost_usd_micros=report.cost_usd_micros,
-        output_tokens=report.usage.output_tokens,
-    )
-    if report.degraded:
-        context.log_fields["degraded"] = report.degraded
-    if report.replayed:
-        context.log_fields["replayed"] = True

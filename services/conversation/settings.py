@@ -1,17 +1,24 @@
 """What the conversation service can be told."""
 
+from typing import Final
+
 from pydantic import Field
 
 from libs.server.settings import ServerSettings
+
+_TARGET: Final = r"^[a-z0-9]+:///\S+$"
 
 
 class Settings(ServerSettings):
     """Settings of the conversation service and of its workers."""
 
-    redis_url: str = Field(description="Redis (role STATE): redis://, rediss:// or redis+cluster://")
-    memory_target: str = Field(description="the memory service, such as dns:///memory:50051")
-    semantic_cache_target: str = Field(description="the semantic-cache service")
-    model_router_target: str = Field(description="the model-router service")
+    redis_url: str = Field(
+        pattern=r"^rediss?(\+cluster)?://", description="Redis (role STATE): redis://, rediss:// or redis+cluster://"
+    )
+    auth_target: str = Field(pattern=_TARGET, description="the auth service, such as dns:///auth:50051")
+    memory_target: str = Field(pattern=_TARGET, description="the memory service, such as dns:///memory:50051")
+    semantic_cache_target: str = Field(pattern=_TARGET, description="the semantic-cache service")
+    model_router_target: str = Field(pattern=_TARGET, description="the model-router service")
     monitoring_target: str = Field("", description="the monitoring service; empty reports no usage")
 
     max_content_bytes: int = Field(32_768, ge=1, le=262_144, description="longest message accepted, bytes of UTF-8")
@@ -34,7 +41,9 @@ class Settings(ServerSettings):
     max_queued_jobs: int = Field(100_000, ge=1, description="jobs that may wait; above it new ones are refused")
     job_result_ttl_seconds: float = Field(86_400.0, gt=0, description="how long a finished job can be read, in seconds")
     worker_concurrency: int = Field(8, ge=1, description="model calls one worker process makes at a time")
-    job_max_attempts: int = Field(5, ge=1, description="tries before a job is given up")
+    job_max_attempts: int = Field(
+        8, ge=1, description="tries before a job is given up; 8 with the pauses below outlast about a minute's outage"
+    )
     job_attempt_timeout: float = Field(120.0, gt=0, description="seconds one try may take")
     job_backoff_seconds: float = Field(1.0, gt=0, description="first pause between tries; doubles, with jitter")
     job_backoff_max_seconds: float = Field(60.0, gt=0, description="longest pause between tries, in seconds")

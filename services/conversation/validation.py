@@ -1,5 +1,6 @@
 """What a request must look like. Every fault of a request is named at once."""
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -8,6 +9,7 @@ from agentmesh.conversation.v1 import job_pb2
 from libs.core.errors import FieldViolation, invalid_fields
 from libs.core.ids import is_uuid
 
+_MAX_ID: Final = 100
 _MAX_TITLE: Final = 200
 _MAX_MODEL: Final = 100
 _MAX_PAGE: Final = 1_000
@@ -29,6 +31,25 @@ class Faults:
         if not holds:
             self._found.append(FieldViolation(field, description))
 
+    def id(self, value: str, field: str) -> None:
+        """A fault if `value` cannot be an id of ours; whether there is such a thing is the store's to say."""
+        self.unless(0 < len(value) <= _MAX_ID, field, f"must have 1 to {_MAX_ID} characters")
+
+    def text(self, value: str, field: str) -> None:
+        """A fault if `value` is not what people write."""
+        # str.isprintable covers nearly all text in one C call; only texts with line breaks and the like go on.
+        holds = value.isprintable() or _CONTROLS.search(value) is None
+        self.unless(holds, field, "must be text: it holds control characters")
+
+    def size(self, value: str, field: str, most: int) -> None:
+        """A fault if `value` takes more than `most` bytes of UTF-8."""
+        size = len(value.encode())
+        self.unless(size <= most, field, f"has {size:,} bytes, at most {most:,} are taken")
+
+    def request_id(self, value: str) -> None:
+        """A fault if `value` is not a UUID."""
+        self.unless(is_uuid(value), "request_id", "must be a UUID")
+
     def refuse(self) -> None:
         """INVALID_ARGUMENT if there is any fault."""
         if self._found:
@@ -40,15 +61,15 @@ def say(max_content_bytes: int) -> Callable[[SomethingToSay], None]:
 
     def check(request: SomethingToSay) -> None:
         faults = Faults()
-        faults.unless(is_uuid(request.request_id), "request_id", "must be a UUID")
-        faults.unless(bool(request.conversation_id), "conversation_id", "must not be empty")
-        size = len(request.content.encode())
-        faults.unless(size <= max_content_bytes, "content", f"has {size} bytes, at most {max_content_bytes} are taken")
+        faults.request_id(request.request_id)
+        faults.id(request.conversation_id, "conversation_id")
+        faults.size(request.content, "content", max_content_bytes)
         faults.unless(bool(request.content.strip()), "content", "must not be blank")
-        faults.unless(_is_text(request.content), "content", "must be text: it holds control characters")
+        faults.text(request.content, "content")
         options = request.options
-        faults.unless(0 <= options.max_tokens <= _MAX_TOKENS, "options.max_tokens", f"must be 0 to {_MAX_TOKENS}")
+        faults.unless(0 <= options.max_tokens <= _MAX_TOKENS, "options.max_tokens", f"must be 0 to {_MAX_TOKENS:,}")
         faults.unless(len(options.model) <= _MAX_MODEL, "options.model", f"must have at most {_MAX_MODEL} characters")
+        faults.text(options.model, "options.model")
         faults.unless(options.tier in _TIERS, "options.tier", "is not a tier of this version")
         faults.refuse()
 
@@ -60,56 +81,73 @@ def create(max_system_prompt_bytes: int) -> Callable[[pb.CreateConversationReque
 
     def check(request: pb.CreateConversationRequest) -> None:
         faults = Faults()
-        faults.unless(is_uuid(request.request_id), "request_id", "must be a UUID")
+        faults.request_id(request.request_id)
         faults.unless(len(request.title) <= _MAX_TITLE, "title", f"must have at most {_MAX_TITLE} characters")
-        size = len(request.system_prompt.encode())
-        faults.unless(
-            size <= max_system_prompt_bytes,
-            "system_prompt",
-            f"has {size} bytes, at most {max_system_prompt_bytes} are taken",
-        )
-        faults.unless(_is_text(request.title + request.system_prompt), "system_prompt", "must be text")
+        faults.text(request.title, "title")
+        faults.size(request.system_prompt, "system_prompt", max_system_prompt_bytes)
+        faults.text(request.system_prompt, "system_prompt")
         faults.refuse()
 
     return check
 
 
-def page(request: pb.ListConversationsRequest | pb.ListMessagesRequest) -> None:
+def conversation(request: pb.GetConversationRequest) -> None:
+    """Checks which conversation is asked for."""
+    faults = Faults()
+    faults.id(request.conversation_id, "conversation_id")
+    faults.refuse()
+
+
+def conversations(request: pb.ListConversationsRequest) -> None:
     """Checks a page's size; its token is the store's to judge."""
     faults = Faults()
-    faults.unless(0 <= request.page_size <= _MAX_PAGE, "page_size", f"must be 0 to {_MAX_PAGE}")
+    _page_size(faults, request.page_size)
+    faults.refuse()
+
+
+def messages(request: pb.ListMessagesRequest) -> None:
+    """Checks which page of which conversation is asked for."""
+    faults = Faults()
+    faults.id(request.conversation_id, "conversation_id")
+    _page_size(faults, request.page_size)
     faults.refuse()
 
 
 def delete(request: pb.DeleteConversationRequest) -> None:
     """Checks a removal."""
-    _mutation(request.request_id, "conversation_id", request.conversation_id)
+    faults = Faults()
+    faults.request_id(request.request_id)
+    faults.id(request.conversation_id, "conversation_id")
+    faults.refuse()
+
+
+def job(request: job_pb2.GetJobRequest) -> None:
+    """Checks which job is asked for."""
+    faults = Faults()
+    faults.id(request.job_id, "job_id")
+    faults.refuse()
 
 
 def cancel(request: job_pb2.CancelJobRequest) -> None:
     """Checks a cancellation."""
-    _mutation(request.request_id, "job_id", request.job_id)
+    faults = Faults()
+    faults.request_id(request.request_id)
+    faults.id(request.job_id, "job_id")
+    faults.refuse()
 
 
 def watch(request: job_pb2.WatchJobRequest) -> None:
     """Checks what is watched."""
     faults = Faults()
-    faults.unless(bool(request.job_id), "job_id", "must not be empty")
+    faults.id(request.job_id, "job_id")
     faults.unless(request.after_revision >= 0, "after_revision", "must not be negative")
     faults.refuse()
 
 
-def _mutation(request_id: str, field: str, value: str) -> None:
-    faults = Faults()
-    faults.unless(is_uuid(request_id), "request_id", "must be a UUID")
-    faults.unless(bool(value), field, "must not be empty")
-    faults.refuse()
+def _page_size(faults: Faults, size: int) -> None:
+    faults.unless(0 <= size <= _MAX_PAGE, "page_size", f"must be 0 to {_MAX_PAGE:,}")
 
 
 _TIERS: Final = frozenset({0, 1, 2, 3})
-_CONTROLS: Final = {code: None for code in range(32) if chr(code) not in "\t\n\r"}
-
-
-def _is_text(content: str) -> bool:
-    # str.isprintable covers nearly all text in one C call; only texts with line breaks and the like go on.
-    return content.isprintable() or len(content.translate(_CONTROLS)) == len(content)
+# The control characters of Unicode (Cc) but tab, the two ends of a line, and NEL, which old systems end lines with.
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")

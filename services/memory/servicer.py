@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import grpc
 from prometheus_client import Histogram
 
 from agentmesh.memory.v1 import memory_pb2 as pb
@@ -30,21 +29,13 @@ class MemoryServicer(MemoryServiceServicer):
         self._max_messages: Final = settings.context_messages
         self._context_tokens: Final = context_tokens
 
-    async def AppendMessages(
-        self,
-        request: pb.AppendMessagesRequest,
-        context: grpc.aio.ServicerContext[pb.AppendMessagesRequest, pb.AppendMessagesResponse],
-    ) -> pb.AppendMessagesResponse:
+    async def AppendMessages(self, request: pb.AppendMessagesRequest, context: object) -> pb.AppendMessagesResponse:
         """Add a turn's messages, once per request_id."""
         records = [convert.record(message, request.request_id) for message in request.messages]
         appended = await self._history.append(_key(request.conversation_id), request.request_id, records)
         return pb.AppendMessagesResponse(message_count=appended.message_count, duplicate=appended.duplicate)
 
-    async def GetContext(
-        self,
-        request: pb.GetContextRequest,
-        context: grpc.aio.ServicerContext[pb.GetContextRequest, pb.GetContextResponse],
-    ) -> pb.GetContextResponse:
+    async def GetContext(self, request: pb.GetContextRequest, context: object) -> pb.GetContextResponse:
         """Return the newest whole turns that fit the budget."""
         budget = request.max_tokens or self._default_budget
         tail = await self._history.tail(_key(request.conversation_id), budget, self._max_messages)
@@ -53,11 +44,7 @@ class MemoryServicer(MemoryServiceServicer):
         require().log_fields["context_tokens"] = chosen.token_count
         return convert.context_response(chosen, tail.message_count)
 
-    async def ListMessages(
-        self,
-        request: pb.ListMessagesRequest,
-        context: grpc.aio.ServicerContext[pb.ListMessagesRequest, pb.ListMessagesResponse],
-    ) -> pb.ListMessagesResponse:
+    async def ListMessages(self, request: pb.ListMessagesRequest, context: object) -> pb.ListMessagesResponse:
         """Page through a conversation, oldest first."""
         offset = pages.decode(request.page_token, request.conversation_id, request.request_id)
         size = request.page_size or convert.DEFAULT_PAGE_SIZE
@@ -66,9 +53,7 @@ class MemoryServicer(MemoryServiceServicer):
         return pb.ListMessagesResponse(messages=map(convert.message, page.bodies), next_page_token=token)
 
     async def DeleteConversation(
-        self,
-        request: pb.DeleteConversationRequest,
-        context: grpc.aio.ServicerContext[pb.DeleteConversationRequest, pb.DeleteConversationResponse],
+        self, request: pb.DeleteConversationRequest, context: object
     ) -> pb.DeleteConversationResponse:
         """Remove every message of a conversation."""
         removed = await self._history.delete(_key(request.conversation_id), request.request_id)

@@ -23,7 +23,9 @@ class Pace:
         since_first = elapsed - self.first_token + 1e-9
         if since_first < 0:
             return 0
-        return min(tokens, int(since_first / self.per_token) + 1) if self.per_token else tokens
+        if since_first >= (tokens - 1) * self.per_token:
+            return tokens
+        return int(since_first / self.per_token) + 1
 
     def finished(self, tokens: int) -> float:
         """Seconds after the call's start when an answer of `tokens` tokens is complete."""

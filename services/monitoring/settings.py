@@ -8,6 +8,9 @@ from libs.server.settings import ServerSettings
 class MonitoringSettings(ServerSettings):
     """Settings of the monitoring service."""
 
+    auth_target: str = Field(
+        pattern=r"^[a-z0-9]+:///\S+$", description="where auth is, whose public keys verify callers: dns:///auth:50051"
+    )
     redis_url: str = Field(
         pattern=r"^rediss?(\+cluster)?://\S+$",
         description="Redis (role STATE) for the sums: redis://, rediss:// or redis+cluster://",

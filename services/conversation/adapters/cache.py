@@ -19,6 +19,8 @@ from services.conversation.turn import CacheLayer
 _WAITING_PUTS: Final = 1_000
 _WRITERS: Final = 4
 _PUT_TIMEOUT: Final = 5.0
+# What the cache takes by contract; longer questions are hardly ever asked twice.
+_LONGEST_QUESTION_BYTES: Final = 32_768
 
 
 class SemanticCache(AnswerCache):
@@ -41,6 +43,8 @@ class SemanticCache(AnswerCache):
 
     async def lookup(self, scope: CacheScope, question: str) -> CacheHit | CacheMiss:
         """An answer for the question in the scope."""
+        if _too_long(question):
+            return CacheMiss()
         request = pb.LookupRequest(scope=_scope(scope), text=question, exact_only=scope.personal)
         with peer("semantic_cache"):
             response = await self._stub.Lookup(request, timeout=self._timeout)
@@ -58,6 +62,8 @@ class SemanticCache(AnswerCache):
 
     def put_later(self, entry: CacheEntry) -> None:
         """Keep an answer with the caller's own rights, after the turn."""
+        if _too_long(entry.question):
+            return
         try:
             self._waiting.put_nowait((entry, require()))
         except asyncio.QueueFull:
@@ -82,6 +88,11 @@ class SemanticCache(AnswerCache):
             except MeshError as error:
                 self._lost.inc()
                 self._log.warning("cache.put_lost", reason=error.reason.name)
+
+
+def _too_long(question: str) -> bool:
+    # Bytes are counted only where they could be too many; a character takes up to four.
+    return len(question) * 4 > _LONGEST_QUESTION_BYTES and len(question.encode()) > _LONGEST_QUESTION_BYTES
 
 
 def _scope(value: CacheScope) -> pb.Scope:

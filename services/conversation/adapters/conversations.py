@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
-from typing import Final, cast
+from typing import Final
 
-from libs.core.errors import MeshError, Reason
+from libs.core.errors import MeshError, Reason, not_found
 from libs.store.connection import Store
+from libs.store.replies import Reply, array, blob, blobs, optional_blob
 from libs.store.script import Script, load
 from services.conversation.adapters import keys
 from services.conversation.conversations import is_conversation_id
@@ -14,72 +14,73 @@ from services.conversation.ports import Conversation, ConversationStore, Page
 from services.conversation.turn import Owner
 
 _MARKER_TTL_MS: Final = 86_400_000
+_FIELDS: Final = ("id", "title", "system_prompt", "create_time", "update_time", "turn_count")
 
 
 class RedisConversationStore(ConversationStore):
-    """Implements the port."""
+    """Implements the port; each call is one round trip."""
 
     def __init__(self, store: Store) -> None:
         self._store: Final = store
-        self._create: Final = Script(store, load(__package__, "create_conversation.lua"))
+        self._create: Final = Script(store, load(__package__, "create_conversation.lua"), idempotent=True)
+        self._list: Final = Script(store, load(__package__, "list_conversations.lua"), idempotent=True)
+        self._delete: Final = Script(store, load(__package__, "delete_conversation.lua"), idempotent=True)
 
     async def create(self, owner: Owner, request_id: str, new: Conversation) -> Conversation:
-        """Keep `new`, or return what the same request_id made before."""
+        """Keep `new`, or return what the same request_id made before; NOT_FOUND if that was deleted since."""
         standing = await self._create(
             keys=[keys.conversation(owner, new.conversation_id), keys.index(owner), keys.created(owner, request_id)],
             args=[new.conversation_id, new.title, new.system_prompt, repr(new.create_time), _MARKER_TTL_MS],
         )
-        made = cast("bytes", standing).decode()
+        made = blob(standing).decode()
         if made == new.conversation_id:
             return new
-        return await self.get(owner, made) or new
+        found = await self.get(owner, made)
+        if found is None:
+            raise not_found("conversation")
+        return found
 
     async def get(self, owner: Owner, conversation_id: str) -> Conversation | None:
         """The record, or None."""
-        with self._store.guard():
-            fields = await self._store.redis.hgetall(keys.conversation(owner, conversation_id))
-        return _record(cast("Mapping[bytes, bytes]", fields)) if fields else None
+        return _record(await self._store.execute("HMGET", keys.conversation(owner, conversation_id), *_FIELDS))
 
     async def list(self, owner: Owner, size: int, token: str) -> Page[Conversation]:
-        """The latest made first; two round trips."""
+        """The latest made first."""
         # Ids are ULIDs: their order is that of creation, and the last one seen is the place to go on from.
         before = f"({_decode_token(token)}" if token else "+"
-        with self._store.guard():
-            # One more than asked for tells whether there is a next page.
-            found = await self._store.redis.zrange(
-                keys.index(owner), before, "-", desc=True, bylex=True, offset=0, num=size + 1
-            )
-            ids = cast("list[bytes]", found)
-            pipeline = self._store.redis.pipeline(transaction=False)
-            for conversation_id in ids[:size]:
-                pipeline.hgetall(keys.conversation(owner, conversation_id.decode()))
-            records = await pipeline.execute()
-        following = _encode_token(ids[size - 1]) if len(ids) > size else ""
-        return Page(tuple(_record(fields) for fields in records if fields), following)
+        reply = await self._list(keys=[keys.index(owner)], args=[before, size, keys.conversation(owner, ""), *_FIELDS])
+        more, *found = array(reply)
+        records = tuple(record for item in found if (record := _record(item)) is not None)
+        return Page(records, _encode_token(records[-1].conversation_id) if more and records else "")
 
-    async def delete(self, owner: Owner, conversation_id: str) -> bool:
-        """Remove the record; whether there was one."""
-        with self._store.guard():
-            pipeline = self._store.redis.pipeline(transaction=True)
-            pipeline.delete(keys.conversation(owner, conversation_id))
-            pipeline.zrem(keys.index(owner), conversation_id)
-            removed, _ = await pipeline.execute()
-        return bool(removed)
+    async def delete(self, owner: Owner, conversation_id: str, request_id: str) -> None:
+        """Remove the record, and remember for a day that this request did."""
+        await self._delete(
+            keys=[keys.conversation(owner, conversation_id), keys.index(owner), keys.deleted(owner, request_id)],
+            args=[conversation_id, _MARKER_TTL_MS],
+        )
+
+    async def deleted_by(self, owner: Owner, request_id: str) -> str:
+        """The id of the conversation that a request removed."""
+        return (optional_blob(await self._store.execute("GET", keys.deleted(owner, request_id))) or b"").decode()
 
 
-def _record(fields: Mapping[bytes, bytes]) -> Conversation:
+def _record(reply: Reply) -> Conversation | None:
+    if array(reply)[0] is None:
+        return None
+    conversation_id, title, system_prompt, create_time, update_time, turn_count = blobs(reply)
     return Conversation(
-        fields[b"id"].decode(),
-        fields[b"title"].decode(),
-        fields[b"system_prompt"].decode(),
-        float(fields[b"create_time"]),
-        float(fields[b"update_time"]),
-        int(fields[b"turn_count"]),
+        conversation_id.decode(),
+        title.decode(),
+        system_prompt.decode(),
+        float(create_time),
+        float(update_time),
+        int(turn_count),
     )
 
 
-def _encode_token(last_id: bytes) -> str:
-    return base64.urlsafe_b64encode(last_id).decode()
+def _encode_token(last_id: str) -> str:
+    return base64.urlsafe_b64encode(last_id.encode()).decode()
 
 
 def _decode_token(token: str) -> str:

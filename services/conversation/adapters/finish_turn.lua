@@ -11,7 +11,7 @@ if not fingerprint[1] then
 end
 local now = redis.call('TIME')
 redis.call('HSET', KEYS[2], 'answer', ARGV[1], 'digest', ARGV[4])
-redis.call('HDEL', KEYS[2], 'holder', 'lease_until')
+redis.call('HDEL', KEYS[2], 'holder', 'lease_until', 'staged')
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 redis.call('HSET', KEYS[1], 'fingerprint', redis.sha1hex((fingerprint[2] or '') .. ARGV[2]),
   'update_time', now[1] .. '.' .. string.format('%06d', now[2]))

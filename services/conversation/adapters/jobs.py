@@ -21,6 +21,8 @@ from services.conversation.jobs import Job
 from services.conversation.turn import Owner
 
 _MS: Final = 1000
+# Long enough for the retries of a submission that was cut off.
+_UNQUEUED_TTL_MS: Final = 3_600_000
 
 
 class RedisJobStore(JobStore):
@@ -34,7 +36,8 @@ class RedisJobStore(JobStore):
         self._store: Final = store
         self._queue: Final = queue
         self._put: Final = Script(store, load(__package__, "put_job.lua"), idempotent=True)
-        self._replace: Final = Script(store, load(__package__, "replace_job.lua"))
+        self._replace: Final = Script(store, load(__package__, "replace_job.lua"), idempotent=True)
+        self._queued: Final = Script(store, load(__package__, "queued_job.lua"), idempotent=True)
         self._ttl_ms: Final = int(result_ttl_seconds * _MS)
 
     async def submit(self, job: Job) -> Job:
@@ -43,17 +46,18 @@ class RedisJobStore(JobStore):
         asked_digest = blake2b(asked, digest_size=16).hexdigest()
         marker = keys.submitted(job.owner, job.request_id)
         reply = await self._put(
-            keys=[keys.job(job.owner, job.job_id), marker], args=[job.job_id, _encode(job), asked_digest, asked]
+            keys=[keys.job(job.owner, job.job_id), marker],
+            args=[job.job_id, _encode(job), asked_digest, asked, _UNQUEUED_TTL_MS],
         )
-        made = reply if isinstance(reply, list) else []
-        job_id, standing = blobs(made[:2])
+        *made, queued = array(reply)
+        job_id, standing = blobs(made)
         if standing.decode() != asked_digest:
             raise MeshError(Reason.REQUEST_ID_REUSED)
-        if made[2] is None:
+        if queued is None:
             await self._queue.enqueue(
                 {"tenant": job.owner.tenant_id, "user": job.owner.user_id, "job": job_id.decode()}
             )
-            await self._store.execute("HSET", marker, "queued", 1)
+            await self._queued(keys=[keys.job(job.owner, job_id.decode()), marker])
         if job_id.decode() == job.job_id:
             return job
         found = await self.get(job.owner, job_id.decode())

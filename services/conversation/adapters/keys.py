@@ -35,6 +35,11 @@ def created(owner: Owner, request_id: str) -> str:
     return f"{tag(owner)}:created:{request_id}"
 
 
+def deleted(owner: Owner, request_id: str) -> str:
+    """Which conversation a DeleteConversation removed."""
+    return f"{tag(owner)}:deleted:{request_id}"
+
+
 def job(owner: Owner, job_id: str) -> str:
     """The record of a job."""
     return f"{tag(owner)}:job:{job_id}"

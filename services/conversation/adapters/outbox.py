@@ -6,19 +6,22 @@ from agentmesh.memory.v1 import memory_pb2, memory_pb2_grpc
 from libs.core.clock import Clock
 from libs.core.context import RequestContext, scope
 from libs.core.deadline import Deadline
-from libs.core.errors import MeshError
+from libs.core.errors import Code, MeshError
 from libs.core.rng import Rng
 from libs.store.entries import Entry
 from libs.store.streams import StreamQueue
 from libs.store.worker import Dead, Disposition, Done, Retry
+from libs.telemetry import catalogue
 from libs.telemetry.logs import Logger
+from libs.telemetry.metrics import Metrics
 from services.conversation.adapters.authorizer import Impersonator
 from services.conversation.adapters.peers import append_request, peer
-from services.conversation.jobs import RetryPolicy, retry_delay
+from services.conversation.jobs import RetryPolicy, backoff
 from services.conversation.ports import Outbox
 from services.conversation.turn import Turn
 
 _TIMEOUT: Final = 10.0
+_DEPTH_SECONDS: Final = 5.0
 # About a day of trying every minute: after that somebody should look, and the dead letters keep the turn.
 DELIVERY: Final = RetryPolicy(max_attempts=1_500, backoff_seconds=0.5, backoff_max_seconds=60.0)
 
@@ -37,6 +40,21 @@ class StreamOutbox(Outbox):
             "append": append_request(turn).SerializeToString(),
         }
         await self._queue.enqueue(fields)
+
+
+class OutboxDepth:
+    """Shows operators how many turns wait."""
+
+    def __init__(self, queue: StreamQueue, metrics: Metrics, clock: Clock) -> None:
+        self._queue: Final = queue
+        self._depth: Final = metrics.gauge(catalogue.CONVERSATION_OUTBOX_DEPTH)
+        self._clock: Final = clock
+
+    async def run(self) -> None:
+        """Look every few seconds until cancelled."""
+        while True:
+            self._depth.set(await self._queue.depth())
+            await self._clock.sleep(_DEPTH_SECONDS)
 
 
 class OutboxWorker:
@@ -61,9 +79,14 @@ class OutboxWorker:
         try:
             await self._deliver(entry)
         except MeshError as error:
-            delay = retry_delay(DELIVERY, entry.deliveries, error, self._rng)
+            if error.code is Code.INVALID_ARGUMENT or entry.deliveries >= DELIVERY.max_attempts:
+                # Memory will never take it; somebody has to look.
+                self._log.error("outbox.given_up", reason=error.reason.name, deliveries=entry.deliveries)
+                return Dead(error.reason.name)
+            # Everything else passes: also credentials that are refused while an operator mends the settings.
+            delay = backoff(DELIVERY, entry.deliveries, error, self._rng)
             self._log.warning("outbox.not_delivered", reason=error.reason.name, retry_in=delay)
-            return Dead(error.reason.name) if delay is None else Retry(delay)
+            return Retry(delay)
         return Done()
 
     async def _deliver(self, entry: Entry) -> None:

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from typing import Final
 
 import grpc
-from libs.mesh.errors import decode
 
 from agentmesh.memory.v1 import memory_pb2, memory_pb2_grpc
 from agentmesh.model_router.v1 import model_router_pb2, model_router_pb2_grpc
 from agentmesh.types.v1 import types_pb2
+from libs.mesh.errors import decode
 from services.conversation.convert import (
     layer_proto,
     role_proto,
@@ -19,7 +19,15 @@ from services.conversation.convert import (
     usage_domain,
     usage_proto,
 )
-from services.conversation.ports import ChatMessage, Generated, GenerationRequest, History, Models, Page
+from services.conversation.ports import (
+    ChatMessage,
+    Generated,
+    GenerationRequest,
+    History,
+    Models,
+    Page,
+    Recollection,
+)
 from services.conversation.turn import (
     Answer,
     CacheLayer,
@@ -49,12 +57,13 @@ class MemoryHistory(History):
         self._stub: Final = stub
         self._timeout: Final = timeout
 
-    async def context(self, conversation_id: str, query: str, max_tokens: int) -> tuple[ChatMessage, ...]:
+    async def context(self, conversation_id: str, query: str, max_tokens: int) -> Recollection:
         """The history worth reading before the next answer."""
         request = memory_pb2.GetContextRequest(conversation_id=conversation_id, query=query, max_tokens=max_tokens)
         with peer("memory"):
             response = await self._stub.GetContext(request, timeout=self._timeout)
-        return tuple(ChatMessage(Role(message.role), message.content) for message in response.messages)
+        messages = tuple(ChatMessage(Role(message.role), message.content) for message in response.messages)
+        return Recollection(messages, len(messages) + response.omitted_count)
 
     async def append(self, turn: Turn) -> None:
         """Keep a turn."""

@@ -31,7 +31,10 @@ class SentenceTransformerModel(EmbeddingModel):
         constants.HF_HUB_OFFLINE = True
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
 
+        # It would draw over the log.
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         torch.set_num_threads(threads)
         self._model: Final = SentenceTransformer(str(folder.path), device="cpu", local_files_only=True)
         self._folder: Final = folder

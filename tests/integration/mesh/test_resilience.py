@@ -315,6 +315,20 @@ async def test_follows_a_real_name(server: RunningServer) -> None:
         assert await EchoStub(channel).unary(b"x", timeout=10) == b"x"
 
 
+async def test_a_task_group_may_follow_a_name(server: RunningServer) -> None:
+    port = server.address.split(":")[1]
+    async with asyncio.TaskGroup() as tasks:
+        channel = MeshChannel(f"dns:///localhost:{port}", tasks=tasks)
+        assert await EchoStub(channel).unary(b"x", timeout=10) == b"x"
+        await channel.close()
+
+
+async def test_an_error_inside_the_block_comes_out_as_it_is(server: RunningServer) -> None:
+    with pytest.raises(LookupError):
+        async with MeshChannel("dns:///localhost:1"):
+            raise LookupError
+
+
 async def test_a_name_needs_an_entered_channel() -> None:
     with pytest.raises(grpc.aio.UsageError, match="async with"):
         EchoStub(MeshChannel("dns:///localhost:1")).unary(b"x")

@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.memory.context import Context, Role, Spoken, choose
+from tests.unit.memory.properties import seeded
 
 
 def user(text: str, tokens: int = 10) -> Spoken:
@@ -68,6 +69,7 @@ messages = st.builds(
 
 
 @given(st.lists(messages, max_size=30), st.integers(min_value=1, max_value=600))
+@seeded
 def test_any_history_gives_an_alternating_context_inside_the_budget(history: list[Spoken], budget: int) -> None:
     context = choose(history, budget)
     roles = [message.role for message in context.messages]
@@ -77,6 +79,7 @@ def test_any_history_gives_an_alternating_context_inside_the_budget(history: lis
 
 
 @given(st.lists(messages, max_size=30), st.integers(min_value=1, max_value=600))
+@seeded
 def test_a_larger_budget_only_adds_older_messages(history: list[Spoken], budget: int) -> None:
     smaller, larger = choose(history, budget).messages, choose(history, budget + 50).messages
     assert larger[len(larger) - len(smaller) :] == smaller

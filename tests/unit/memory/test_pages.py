@@ -4,9 +4,11 @@ from hypothesis import strategies as st
 
 from libs.core.errors import MeshError, Reason
 from services.memory import pages
+from tests.unit.memory.properties import seeded
 
 
 @given(st.integers(min_value=0, max_value=2**53 - 1), st.text(max_size=40), st.text(max_size=40))
+@seeded
 def test_a_token_brings_back_its_offset(offset: int, conversation_id: str, request_id: str) -> None:
     token = pages.encode(offset, conversation_id, request_id)
     assert pages.decode(token, conversation_id, request_id) == offset
@@ -17,6 +19,7 @@ def test_no_token_is_the_beginning() -> None:
 
 
 @given(st.text(min_size=1, max_size=60))
+@seeded
 def test_anything_else_is_refused_by_name(token: str) -> None:
     with pytest.raises(MeshError) as raised:
         pages.decode(token, "c1", "")

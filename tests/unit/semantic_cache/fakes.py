@@ -23,28 +23,8 @@ from services.semantic_cache.scope import Key
 from services.semantic_cache.vectors import Member, Vector
 
 DIMENSION = 64
-_IDLE_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "is",
-        "are",
-        "do",
-        "does",
-        "can",
-        "could",
-        "i",
-        "how",
-        "what",
-        "which",
-        "please",
-        "my",
-        "your",
-        "of",
-        "to",
-    ]
-)
+_IDLE = "a an the is are do does can could i how what which please my your of to"
+_IDLE_WORDS = frozenset(_IDLE.split())
 _LONGEST = 200
 
 

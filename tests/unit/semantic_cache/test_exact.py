@@ -5,6 +5,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from services.semantic_cache.entry import Entry, Usage
 from services.semantic_cache.exact import ExactCache
+from tests.unit.semantic_cache.properties import seeded
 
 
 def entry(answer: str = "answer", expires_at: float = 100.0) -> Entry:
@@ -86,4 +87,4 @@ class ExactCacheMachine(RuleBasedStateMachine):
 
 
 TestExactCacheMachine = ExactCacheMachine.TestCase
-TestExactCacheMachine.settings = settings(max_examples=50, stateful_step_count=30)
+TestExactCacheMachine.settings = settings(seeded, max_examples=50, stateful_step_count=30)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.semantic_cache.scope import Scope, ask, normalise
+from tests.unit.semantic_cache.properties import seeded
 from tests.unit.semantic_cache.replica import scope
 
 scopes = st.builds(
@@ -20,6 +21,7 @@ scopes = st.builds(
 
 
 @given(scopes, scopes)
+@seeded
 def test_only_equal_scopes_share_a_digest(one: Scope, two: Scope) -> None:
     # The user counts in personal scopes only.
     effective = [each if each.personal else replace(each, user_id="") for each in (one, two)]
@@ -62,6 +64,7 @@ def test_not_the_same_text(one: str, two: str) -> None:
 
 
 @given(st.text())
+@seeded
 def test_normalising_twice_changes_nothing_more(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
 

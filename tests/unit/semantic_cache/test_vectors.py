@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from services.semantic_cache.indexes import Indexes, IndexLimits
 from services.semantic_cache.scope import Key
 from services.semantic_cache.vectors import Member, Vector, VectorIndex
+from tests.unit.semantic_cache.properties import seeded
 
 FAR = 1e12
 
@@ -50,6 +51,7 @@ def test_a_capacity_of_nothing_is_refused() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove"]), st.integers(0, 30)), max_size=80), st.integers(1, 20))
+@seeded
 def test_it_finds_what_a_dictionary_would(steps: list[tuple[str, int]], capacity: int) -> None:
     index, expected = VectorIndex(capacity), dict[bytes, Vector]()
     for step, seed in steps:

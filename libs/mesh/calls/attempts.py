@@ -1,0 +1,212 @@
+"""The attempts of one call, one after the other.
+
+The first attempt is sent when the call is made, and whoever awaits the call awaits that attempt itself: no task, no
+future of ours in between, and cancellation reaches the bottom. Only what has to be waited for before an attempt
+(the first resolution, a token, a backoff) runs in `_advance`, as part of whoever waits for the call.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import ClassVar, Generic, TypeVar
+
+import grpc
+
+from libs.core import context
+from libs.core.errors import Code, MeshError
+from libs.mesh.calls.method import CallOptions, Method
+from libs.mesh.endpoint import Endpoint
+from libs.mesh.outgoing import CallMetadata
+from libs.mesh.status import finished_code, finished_failure, local_error
+
+C = TypeVar("C", bound=grpc.aio.Call)
+M = TypeVar("M")
+
+
+class Attempts(ABC, Generic[M, C]):
+    """Makes a call's attempts and knows when it has ended."""
+
+    replayable: ClassVar[bool] = True
+    """Whether the request can be sent again; a request stream cannot."""
+
+    # What few calls ever set stands here, so that making a call does not pay for it.
+    _attempt: C | None = None
+    _endpoint: Endpoint
+    _attempts = 0
+    _attempt_started = 0.0
+    _attempt_timeout = 0.0
+    _tried: tuple[Endpoint, ...] = ()
+    _delay: float | None = None
+    """Seconds until the next attempt, None if no attempt is to be made."""
+    _committed = False
+    """Whether the caller has seen a response, after which there is no retry."""
+    _settled = False
+    _cancelled = False
+    _error: grpc.aio.AioRpcError | None = None
+    """Why no attempt was made."""
+    _callbacks: list[Callable[[object], None]] | None = None
+    _turn: asyncio.Lock | None = None
+    _waiting: asyncio.Task[None] | None = None
+
+    def __init__(
+        self, method: Method[M], timeout: float | None, metadata: CallMetadata | None, options: CallOptions
+    ) -> None:
+        core = method.core
+        now = core.clock.monotonic()
+        self._method = method
+        self._metadata = metadata
+        self._options = options
+        self._expires_at = expires_at = now + self._allowed(timeout)
+        core.calls += 1
+        if expires_at <= now:
+            self._fail(Code.DEADLINE_EXCEEDED, "the deadline had passed before the call was made")
+            return
+        core.budget.deposit()
+        if not self._launch():
+            core.check_usable()
+            self._delay = 0.0
+
+    @abstractmethod
+    def _send(self, at: M, timeout: float, metadata: grpc.aio.Metadata) -> C:
+        """Start an attempt: what the four kinds of calls differ in."""
+
+    # Making attempts.
+
+    def _allowed(self, timeout: float | None) -> float:
+        request = context.current()
+        if request is not None:
+            left = request.deadline.remaining()
+            timeout = left if timeout is None or left < timeout else timeout
+        configured = self._method.config.timeout
+        if timeout is None:
+            return configured or self._method.core.options.default_timeout
+        return timeout if configured is None or timeout < configured else configured
+
+    def _launch(self, token: str = "") -> bool:
+        """Send an attempt, if nothing has to be waited for."""
+        core = self._method.core
+        metadata = core.outgoing.build(self._metadata, token)
+        if metadata is None:
+            return False
+        endpoint = core.pick_ready(self._tried) if self._options.wait_for_ready else core.pick(self._tried)
+        if endpoint is None:
+            return False
+        # Read after the pick: a breaker tells its probe's answer from older ones by when the attempt started.
+        now = core.clock.monotonic()
+        timeout = self._expires_at - now
+        attempt = self._send(self._method.at(endpoint), timeout, metadata)
+        endpoint.begin()
+        self._endpoint = endpoint
+        self._attempts += 1
+        self._attempt_started = now
+        self._attempt_timeout = timeout
+        self._attempt = attempt
+        attempt.add_done_callback(self._attempt_done)
+        return True
+
+    def _attempt_done(self, attempt: C) -> None:
+        core = self._method.core
+        code = finished_code(attempt)
+        endpoint = self._endpoint
+        started = self._attempt_started
+        core.finished(endpoint, code, started, self._attempt_timeout)
+        now = core.clock.monotonic()
+        core.observer.attempt_finished(self._method.name, endpoint.address, code, now - started)
+        if code is not grpc.StatusCode.OK and self._may_retry(attempt, code, now):
+            return
+        self._settle()
+
+    def _may_retry(self, attempt: C, code: grpc.StatusCode, now: float) -> bool:
+        if not self.replayable or self._committed or self._cancelled:
+            return False
+        method = self._method
+        if method.config.retry is None:
+            return False
+        failure = finished_failure(attempt, code)
+        self._delay = method.core.retries.delay(method.config.retry, failure, self._attempts, self._expires_at - now)
+        if self._delay is None:
+            return False
+        self._tried = (*self._tried, self._endpoint)
+        return True
+
+    async def _advance(self) -> C:
+        """The latest attempt, once every wait before it is over.
+
+        Raises:
+            grpc.aio.AioRpcError: there was none to be made.
+            asyncio.CancelledError: the call was cancelled meanwhile.
+        """
+        if self._delay is not None:
+            if self._turn is None:
+                self._turn = asyncio.Lock()
+            # Whoever waits first does the waiting for all; if that one gives up, so does the call.
+            async with self._turn:
+                if self._delay is not None:
+                    await self._wait(self._prepare(self._delay))
+        if self._attempt is not None:
+            return self._attempt
+        if self._error is not None:
+            raise self._error
+        raise asyncio.CancelledError
+
+    async def _wait(self, preparation: Coroutine[None, None, None]) -> None:
+        try:
+            # A task of its own only so that `cancel` can end the wait without ending whoever waits.
+            async with asyncio.TaskGroup() as group:
+                self._waiting = group.create_task(preparation)
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        finally:
+            self._waiting = None
+        if self._cancelled:
+            raise asyncio.CancelledError
+
+    async def _prepare(self, delay: float) -> None:
+        core = self._method.core
+        if delay > 0:
+            await core.clock.sleep(delay)
+        if self._attempts:
+            core.retried += 1
+            core.observer.retried()
+        try:
+            # On the loop's clock: here real peers are waited for.
+            async with asyncio.timeout(max(0.0, self._expires_at - core.clock.monotonic())):
+                found = await core.wait_for_endpoints(bool(self._options.wait_for_ready))
+                token = await core.outgoing.fetch_token() if core.outgoing.build(self._metadata) is None else ""
+        except TimeoutError:
+            self._fail(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for {core.target}")
+        except grpc.aio.AioRpcError as error:
+            self._error = error
+            self._settle()
+        except MeshError as error:
+            self._fail(error.code, f"no token for the call: {error.message}")
+        else:
+            self._delay = None
+            if not found or not self._launch(token):
+                self._fail(Code.UNAVAILABLE, f"no endpoints for {core.target}")
+
+    def _fail(self, code: Code, details: str) -> None:
+        self._error = local_error(code, details)
+        self._settle()
+
+    def _settle(self) -> None:
+        self._delay = None
+        self._settled = True
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback(self)
+
+    def cancel(self) -> bool:
+        """Give the call up, whatever it is doing; False if it had ended already."""
+        if self._settled or self._cancelled:
+            return False
+        self._cancelled = True
+        if self._delay is None and self._attempt is not None:
+            return self._attempt.cancel()
+        # An attempt that failed before the wait no longer decides the call.
+        self._attempt = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._settle()
+        return True

@@ -1,0 +1,75 @@
+"""The real model behind the real service: which rephrasings it recognises at the default threshold."""
+
+import math
+
+import pytest
+
+from agentmesh.semantic_cache.v1 import semantic_cache_pb2 as pb
+from agentmesh.types.v1 import types_pb2
+from libs.store.embedded import EmbeddedRedis
+from services.semantic_cache.adapters.sentence_transformer import SentenceTransformerModel
+from services.semantic_cache.model_folder import locate
+from tests.integration.semantic_cache.replica import caller, replica, scope
+
+REPHRASINGS = [
+    ("What is the capital of France?", "What's the capital city of France?"),
+    ("What is the capital of Portugal?", "Which city is the capital of Portugal?"),
+    ("How do I reset my password?", "What are the steps to reset my password?"),
+    ("How do I get a refund?", "How can I get a refund?"),
+    ("Who wrote Hamlet?", "Who is the author of Hamlet?"),
+    ("Explain how photosynthesis works", "How does photosynthesis work?"),
+]
+LOOKALIKES = [
+    # Above the threshold, 0.955 to 0.994: guards keep them apart, not the distance.
+    ("Is it safe to take ibuprofen with alcohol?", "Is it not safe to take ibuprofen with alcohol?"),
+    ("Why is my card working?", "Why is my card not working?"),
+    (
+        "Can I fly with a passport that expires in two months?",
+        "Can I fly with a passport that expires in three months?",
+    ),
+    ("Transfer from savings to checking", "Transfer from checking to savings"),
+    ("Is Python faster than Java?", "Is Java faster than Python?"),
+    # Below it.
+    ("What is the capital of Italy?", "What is the capital of Germany?"),
+    ("Is my warranty valid for 12 months?", "Is my warranty valid for 24 months?"),
+    ("How do I enable two-factor authentication?", "How do I disable two-factor authentication?"),
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> SentenceTransformerModel:
+    """Loaded once: it takes seconds."""
+    return SentenceTransformerModel(locate(""), threads=2)
+
+
+async def test_rephrasings_hit_and_lookalikes_do_not(redis: EmbeddedRedis, model: SentenceTransformerModel) -> None:
+    async with replica(redis.url, lambda _folder, _threads: model, real_model=True) as cache:
+        pairs = REPHRASINGS + LOOKALIKES
+        for number, (asked, _) in enumerate(pairs):
+            await cache.put(asked, f"answer {number}")
+        await cache.enriched(len(pairs))
+        for number, (_, rephrased) in enumerate(REPHRASINGS):
+            hit = (await cache.lookup(rephrased)).hit
+            assert (rephrased, hit.answer) == (rephrased, f"answer {number}")
+            assert hit.layer == types_pb2.CACHE_LAYER_SEMANTIC
+            assert 0.90 <= hit.similarity < 1.0
+        hits = [lookalike for _, lookalike in LOOKALIKES if (await cache.lookup(lookalike)).HasField("hit")]
+        assert hits == []
+
+
+async def test_embeddings_are_the_models_own(redis: EmbeddedRedis, model: SentenceTransformerModel) -> None:
+    async with replica(redis.url, lambda _folder, _threads: model, real_model=True) as cache:
+        response = await cache.embedding.Embed(pb.EmbedRequest(texts=["hello", "good morning"]), metadata=caller())
+        assert response.model == "all-MiniLM-L6-v2"
+        assert [len(embedding.values) for embedding in response.embeddings] == [384, 384]
+        for embedding in response.embeddings:
+            assert math.hypot(*embedding.values) == pytest.approx(1.0, abs=1e-4)
+
+
+async def test_what_it_cannot_read_whole_is_no_hit(redis: EmbeddedRedis, model: SentenceTransformerModel) -> None:
+    start = "The quick brown fox jumps over the lazy dog. " * 40
+    assert not model.embed([start])[0].whole
+    async with replica(redis.url, lambda _folder, _threads: model, real_model=True) as cache:
+        await cache.put(start + "What about cats?", where=scope())
+        await cache.enriched(1)
+        assert not (await cache.lookup(start + "What about dogs?")).HasField("hit")
