@@ -196,6 +196,7 @@ class WorkerPool:
             finally:
                 if entry is None:
                     self._free.release()
+            _raise_if_cancelled()
             if entry is not None:
                 self._working[entry.id] = hands.create_task(self._handle(entry))
 
@@ -263,3 +264,11 @@ class WorkerPool:
                 await self._queue.delay(entry, seconds)
             case Dead(reason):
                 await self._queue.dead_letter(entry, reason)
+
+
+def _raise_if_cancelled() -> None:
+    # redis-py sends with asyncio.wait_for, which in Python 3.11 swallows a cancellation that comes just when its wait
+    # ends (gh-86296); a pool that overheard being told to stop would never do so.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

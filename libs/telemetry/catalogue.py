@@ -154,7 +154,11 @@ ROUTER_FALLBACKS: Final = MetricSpec(
 
 # services.semantic_cache
 CACHE_LOOKUPS: Final = MetricSpec(
-    "agentmesh.cache.lookups", "counter", "{lookup}", ("layer",), "Lookups by outcome: exact, semantic, miss."
+    "agentmesh.cache.lookups",
+    "counter",
+    "{lookup}",
+    ("layer",),
+    "Lookups by outcome: exact_memory, exact_redis, semantic, miss, unavailable.",
 )
 
 # services.conversation

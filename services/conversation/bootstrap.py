@@ -21,6 +21,7 @@ from libs.store.connection import Store, connect
 from libs.store.streams import QueueLimits, StreamQueue
 from libs.store.worker import PoolOptions, WorkerPool
 from libs.telemetry import catalogue
+from libs.telemetry.traces import Tracing
 from libs.telemetry.usage import UsageReporter
 from services.conversation.accounting import AccountedTurns
 from services.conversation.adapters import keys
@@ -125,46 +126,50 @@ async def build_worker(settings: Settings, runtime: Runtime) -> AsyncIterator[Se
     """A worker process: no methods of its own but health, on the same parts."""
     async with connect(settings.redis_url) as store:
         parts = Parts(settings, runtime, store)
-        clock, telemetry = runtime.clock, runtime.telemetry
-
-        @asynccontextmanager
-        async def acting_for(owner: Owner, deadline: Deadline) -> AsyncIterator[None]:
-            span = telemetry.tracing.start_server_span("job", None)
-            context = RequestContext(deadline, span.traceparent)
-            done = False
-            try:
-                await parts.impersonator.act_for(context, owner.tenant_id, owner.user_id)
-                with scope(context):
-                    yield
-                done = True
-            finally:
-                span.end(ok=done)
-
-        runner = JobRunner(
-            parts.job_store,
-            parts.turns,
-            acting_for,
-            RetryPolicy(settings.job_max_attempts, settings.job_backoff_seconds, settings.job_backoff_max_seconds),
-            attempt_timeout=settings.job_attempt_timeout,
-            clock=clock,
-            rng=runtime.rng,
-        )
-        pool = WorkerPool(
-            parts.jobs,
-            JobWorker(runner, telemetry.metrics),
-            random_id("worker-", 12),
-            PoolOptions(settings.worker_concurrency, settings.job_takeover_seconds, settings.drain_grace),
-            clock,
-            telemetry.log,
-        )
         yield ServiceSpec(
             registrations=(),
             services=(),
             methods={},
             authenticator=runtime.token_authenticator(),
             readiness={"redis": store.ping},
-            background=(pool.run, *parts.background(settings, runtime)),
+            background=(_job_pool(settings, runtime, parts).run, *parts.background(settings, runtime)),
         )
+
+
+def _job_pool(settings: Settings, runtime: Runtime, parts: Parts) -> WorkerPool:
+    runner = JobRunner(
+        parts.job_store,
+        parts.turns,
+        partial(_acting_for, runtime.telemetry.tracing, parts.impersonator),
+        RetryPolicy(settings.job_max_attempts, settings.job_backoff_seconds, settings.job_backoff_max_seconds),
+        attempt_timeout=settings.job_attempt_timeout,
+        clock=runtime.clock,
+        rng=runtime.rng,
+    )
+    return WorkerPool(
+        parts.jobs,
+        JobWorker(runner, runtime.telemetry.metrics),
+        random_id("worker-", 12),
+        PoolOptions(settings.worker_concurrency, settings.job_takeover_seconds, settings.drain_grace),
+        runtime.clock,
+        runtime.telemetry.log,
+    )
+
+
+@asynccontextmanager
+async def _acting_for(
+    tracing: Tracing, impersonator: Impersonator, owner: Owner, deadline: Deadline
+) -> AsyncIterator[None]:
+    span = tracing.start_server_span("job", None)
+    context = RequestContext(deadline, span.traceparent)
+    done = False
+    try:
+        await impersonator.act_for(context, owner.tenant_id, owner.user_id)
+        with scope(context):
+            yield
+        done = True
+    finally:
+        span.end(ok=done)
 
 
 def _usage_reporter(settings: Settings, runtime: Runtime) -> UsageReporter | None:

@@ -70,11 +70,6 @@ def _cpu(watched: Mapping[str, int]) -> dict[str, float]:
     return {name: spent.user + spent.system for name, spent in times.items()}
 
 
-def median(values: Sequence[float]) -> float:
-    """The middle one."""
-    return sorted(values)[len(values) // 2]
-
-
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Columns wide enough for what is in them."""
     text = [[str(cell) for cell in row] for row in (headings, *rows)]

@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from statistics import median
 
 import anthropic
 import grpc
@@ -30,11 +31,12 @@ from libs.cli.stack.plans import StackOptions
 from libs.cli.tenants import make_local_tenant
 from libs.client.aio import AgentMesh
 from tests.benchmarks.echo_server import METHOD
-from tests.benchmarks.load import Round, closed_loop, median, print_figures, print_table
+from tests.benchmarks.load import Round, closed_loop, print_figures, print_table
 
 Call = Callable[[int], Awaitable[object]]
 _QUESTION = "What does the cache answer?"
 _MODEL = "claude-sonnet-5-5"
+_MAKERS = 32
 
 
 class MeshSides:
@@ -56,8 +58,12 @@ class MeshSides:
 
     async def make_fresh(self, turns: int) -> None:
         """Empty conversations, outside the measured time: only a first turn can be an exact hit or a first turn."""
-        made = await asyncio.gather(*(self._client.create_conversation() for _ in range(turns)))
-        self._fresh = [conversation.conversation_id for conversation in made]
+        self._fresh = []
+
+        async def make(number: int) -> None:
+            self._fresh.append((await self._client.create_conversation()).conversation_id)
+
+        await closed_loop(make, turns, _MAKERS, {})
 
     async def exact_hit(self, number: int) -> None:
         """A first turn whose question was asked before."""

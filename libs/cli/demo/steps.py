@@ -11,7 +11,7 @@ from libs.client.replies import Reply
 from libs.core.clock import Clock
 
 QUESTION: Final = "What is the capital of France?"
-REPHRASED: Final = "What is France's capital?"
+REPHRASED: Final = "What's the capital city of France?"
 _SENDS: Final = 8
 
 

@@ -1,5 +1,6 @@
 """The outbox: turns that memory could not take, in a stream until it can."""
 
+from contextlib import suppress
 from typing import Final
 
 from agentmesh.memory.v1 import memory_pb2, memory_pb2_grpc
@@ -53,7 +54,9 @@ class OutboxDepth:
     async def run(self) -> None:
         """Look every few seconds until cancelled."""
         while True:
-            self._depth.set(await self._queue.depth())
+            # The readiness check says that the store is away; the last known depth stands meanwhile.
+            with suppress(MeshError):
+                self._depth.set(await self._queue.depth())
             await self._clock.sleep(_DEPTH_SECONDS)
 
 

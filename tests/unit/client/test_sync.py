@@ -15,7 +15,7 @@ from libs.client.requests import Options
 from libs.client.sync import SyncAgentMesh
 from libs.core.errors import MeshError, Reason, invalid
 from libs.core.ids import is_uuid
-from libs.server.rich_status import encode
+from libs.server.rich_status import trailing_metadata
 
 _SERVICE = pb.DESCRIPTOR.services_by_name["ConversationService"]
 _MESSAGE = pb.Message(message_id="msg_1", role=types_pb2.ROLE_ASSISTANT, content="Paris.", request_id="r")
@@ -36,8 +36,10 @@ def channel() -> grpc_testing.Channel:
 
 @pytest.fixture
 def run() -> Iterator[Callable[[Callable[[], T]], "Future[T]"]]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit
+    pool = ThreadPoolExecutor(1)
+    yield pool.submit
+    # A call whose RPC was never ended would be waited for, for ever.
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def test_send_carries_the_credential_and_returns_a_plain_reply(
@@ -76,8 +78,8 @@ def test_a_rich_status_becomes_a_typed_error(
     client = SyncAgentMesh(channel, "amk_key")
     sent = run(lambda: client.send("cnv_1", " "))
     _, _, rpc = channel.take_unary_unary(_SERVICE.methods_by_name["SendMessage"])
-    status = encode(invalid("content", "must not be blank"), "conversation")
-    rpc.terminate(None, tuple(status.trailing_metadata), status.code, status.details)
+    details = trailing_metadata(invalid("content", "must not be blank"), "conversation")
+    rpc.terminate(None, details, grpc.StatusCode.INVALID_ARGUMENT, "content: must not be blank")
     with pytest.raises(MeshError) as raised:
         sent.result(timeout=5)
     assert raised.value.reason is Reason.INVALID_FIELD

@@ -1,17 +1,12 @@
 """What a conversation reaches, in memory: fakes that keep the ports' promises and can be taken down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
 
-from libs.core.context import Principal, RequestContext, scope
-from libs.core.deadline import Deadline
 from libs.core.errors import MeshError, Reason, not_found
 from libs.testing.clock import ManualClock
-from services.conversation.agent import Agent, PassToModel, SingleIntent, StopReasonValidator
 from services.conversation.fingerprint import digest
-from services.conversation.generation import GenerationPolicy
 from services.conversation.job_ports import JobStore
 from services.conversation.jobs import Job
 from services.conversation.ports import (
@@ -42,17 +37,12 @@ from services.conversation.turn import (
     Answer,
     CacheLayer,
     Message,
-    Options,
     Owner,
-    Role,
     StopReason,
     TextPart,
     Turn,
-    TurnEvent,
-    TurnRequest,
     Usage,
 )
-from services.conversation.turns import TurnPolicy, TurnPorts, TurnRunner
 
 OWNER = Owner("tenant-one", "ada")
 CONVERSATION = "cnv_00000000000000000000000001"
@@ -345,77 +335,3 @@ class FakeJobStore(Breakable, JobStore):
             return False
         self.jobs[job.owner, job.job_id] = job
         return True
-
-
-@dataclass
-class World:
-    """A turn runner and everything it reaches."""
-
-    clock: ManualClock = field(default_factory=ManualClock)
-    fallback_answer: str = ""
-
-    def __post_init__(self) -> None:
-        self.ledger = FakeLedger(self.clock)
-        self.cache = FakeCache()
-        self.history = FakeHistory()
-        self.outbox = FakeOutbox()
-        self.models = FakeModels()
-
-    def runner(self) -> TurnRunner:
-        """As a process has it; several of them share the world."""
-        return TurnRunner(
-            TurnPorts(self.ledger, self.cache, self.history, self.outbox, self.models),
-            Agent(SingleIntent(), PassToModel(), StopReasonValidator()),
-            TurnPolicy(LEASE_SECONDS, GenerationPolicy(1000, self.fallback_answer)),
-            self.clock,
-        )
-
-    @contextmanager
-    def request(self, timeout: float = 60.0) -> Iterator[RequestContext]:
-        """Be inside a call of `OWNER`."""
-        principal = Principal(OWNER.tenant_id, OWNER.user_id, frozenset({"chat"}))
-        context = RequestContext(Deadline.after(timeout, self.clock), "00-" + "a" * 32 + "-" + "b" * 16 + "-00")
-        context.principal = principal
-        with scope(context):
-            yield context
-
-    async def say(self, request: TurnRequest | None = None, timeout: float = 60.0) -> list[TurnEvent]:
-        """Everything a turn gives."""
-        with self.request(timeout):
-            return [event async for event in self.runner().run(request or ask())]
-
-
-def ask(
-    content: str = "Hi?",
-    request_id: str = REQUEST_ID,
-    conversation_id: str = CONVERSATION,
-    *,
-    model: str = "",
-    max_tokens: int = 0,
-    bypass_cache: bool = False,
-) -> TurnRequest:
-    """A turn of `OWNER`."""
-    options = Options(model=model, max_tokens=max_tokens, bypass_cache=bypass_cache)
-    return TurnRequest(OWNER, conversation_id, request_id, content, options)
-
-
-def answer_of(events: list[TurnEvent]) -> Answer:
-    """The answer, which comes last."""
-    last = events[-1]
-    assert isinstance(last, Answer)
-    return last
-
-
-def text_of(events: list[TurnEvent]) -> str:
-    """The text that was passed on."""
-    return "".join(event.text for event in events if isinstance(event, TextPart))
-
-
-def other_id(number: int) -> str:
-    """A request_id of its own."""
-    return f"00000000-0000-4000-8000-{number:012}"
-
-
-def message(content: str = "answer") -> Message:
-    """An agent's message."""
-    return Message("msg_1", Role.ASSISTANT, content, 1_700_000_000.0, REQUEST_ID)

@@ -12,7 +12,7 @@ from services.conversation.agent import (
 )
 from services.conversation.ports import ChatMessage
 from services.conversation.turn import Role, StopReason
-from tests.unit.conversation.fakes import ask
+from tests.unit.conversation.world import ask
 
 SURE = Intent("conversation", 1.0)
 

@@ -4,7 +4,8 @@ from libs.core.errors import MeshError, Reason
 from libs.testing.clock import ManualClock
 from services.conversation.conversations import Conversations, is_conversation_id
 from services.conversation.turn import Owner
-from tests.unit.conversation.fakes import OWNER, REQUEST_ID, FakeConversationStore, FakeHistory, down, other_id
+from tests.unit.conversation.fakes import OWNER, REQUEST_ID, FakeConversationStore, FakeHistory, down
+from tests.unit.conversation.world import other_id
 
 STRANGER = Owner(OWNER.tenant_id, "eve")
 

@@ -15,14 +15,8 @@ from services.conversation.accounting import AccountedTurns
 from services.conversation.job_runner import Finished, GivenUp, JobRunner, TryAgain
 from services.conversation.jobs import Job, JobState, RetryPolicy
 from services.conversation.turn import Owner
-from tests.unit.conversation.fakes import (
-    CONVERSATION,
-    OWNER,
-    REQUEST_ID,
-    FakeJobStore,
-    FakeUsages,
-    World,
-)
+from tests.unit.conversation.fakes import CONVERSATION, OWNER, REQUEST_ID, FakeJobStore, FakeUsages
+from tests.unit.conversation.world import World
 
 JOB = Job("job_1", OWNER, CONVERSATION, REQUEST_ID, "Hi?", create_time=1.0)
 POLICY = RetryPolicy(3, 1.0, 8.0)

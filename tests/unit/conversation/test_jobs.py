@@ -11,7 +11,8 @@ from libs.core.errors import Code, MeshError, Reason
 from libs.core.rng import new_rng
 from services.conversation.jobs import Job, JobError, JobState, RetryPolicy, backoff, retry_delay
 from services.conversation.turn import Answer, Report
-from tests.unit.conversation.fakes import CONVERSATION, OWNER, REQUEST_ID, message
+from tests.unit.conversation.fakes import CONVERSATION, OWNER, REQUEST_ID
+from tests.unit.conversation.world import message
 
 ERROR = JobError("MODEL_UNAVAILABLE", "No model could answer.")
 ANSWER = Answer(message(), Report())

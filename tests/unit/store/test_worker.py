@@ -311,6 +311,22 @@ async def test_work_in_hand_during_an_outage_is_not_taken_from_those_who_do_it(q
     assert idle.begun == []
 
 
+async def test_a_pool_stops_even_if_its_queue_swallows_the_cancellation(queue: FakeQueue) -> None:
+    class Deaf(FakeQueue):
+        async def read(self, consumer: str, count: int = 1, block_seconds: float = 0.0) -> list[Entry]:
+            try:
+                return await super().read(consumer, count, block_seconds)
+            except asyncio.CancelledError:
+                return []
+
+    deaf = Deaf(queue.clock)
+    async with running(deaf, Hands()) as (_, task):
+        task.cancel()
+        await queue.clock.settle()
+        assert task.done()
+    assert deaf.left == ["me"]
+
+
 async def test_a_store_that_is_away_does_not_keep_a_pool_from_stopping(queue: FakeQueue) -> None:
     async with running(queue, Hands()) as (_, task):
         queue.down = True
