@@ -20,8 +20,7 @@ class Deadline:
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        left = self.at - self.clock.monotonic()
-        return left if left > 0.0 else 0.0
+        return max(0.0, self.at - self.clock.monotonic())
 
     @property
     def expired(self) -> bool:

@@ -1,7 +1,8 @@
 """What the harness hands to a service's bootstrap."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -43,29 +44,36 @@ Build = Callable[[S, Runtime], AbstractAsyncContextManager[ServiceSpec]]
 """A service's bootstrap. It must not need its dependencies: what is down is what `readiness` is for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every channel of the process is made with."""
+
+    clock: Clock
+    rng: Rng
+    telemetry: Telemetry
+    tasks: asyncio.TaskGroup
+    """Follows `dns:///` targets; ends after the channels are closed."""
+
+
 class Peers:
     """Every channel of the process, and the token they carry.
 
     Args:
         service: our name.
         settings: where auth is and how we prove ourselves to it.
-        clock: time of channels and tokens.
-        rng: chance of the channels' policies.
-        telemetry: what the channels report to.
+        around: what the channels and tokens are made with.
     """
 
-    def __init__(self, service: str, settings: ServerSettings, clock: Clock, rng: Rng, telemetry: Telemetry) -> None:
-        self._clock = clock
-        self._rng = rng
-        self._telemetry = telemetry
-        self._channels: list[MeshChannel] = []
+    def __init__(self, service: str, settings: ServerSettings, around: Surroundings) -> None:
+        self._around = around
+        self._channels = AsyncExitStack()
         self._auth: MeshChannel | None = None
         self._tokens: ServiceTokenSource | None = None
         if settings.auth_target:
             # GetJwks and IssueToken are public: on this channel no token is sought, or seeking one would need one.
             self._auth = self._open(settings.auth_target, MeshOptions())
             secret = settings.service_secret.get_secret_value()
-            self._tokens = ServiceTokenSource(AuthServiceStub(self._auth).IssueToken, service, secret, clock)
+            self._tokens = ServiceTokenSource(AuthServiceStub(self._auth).IssueToken, service, secret, around.clock)
 
     def dial(self, target: str, options: MeshOptions | None = None) -> MeshChannel:
         """A channel with our token on it, unless `options` bring a source of their own."""
@@ -83,16 +91,18 @@ class Peers:
         async def fetch() -> str:
             return (await stub.GetJwks(GetJwksRequest())).jwks_json
 
-        return TokenAuthenticator(Jwks(fetch, self._clock), self._clock)
+        return TokenAuthenticator(Jwks(fetch, self._around.clock), self._around.clock)
 
     async def close(self) -> None:
-        """Close every channel."""
-        for channel in self._channels:
-            await channel.close()
+        """Close every channel, even if closing one of them fails."""
+        await self._channels.aclose()
 
     def _open(self, target: str, options: MeshOptions) -> MeshChannel:
-        channel = MeshChannel(target, options, telemetry=self._telemetry, clock=self._clock, rng=self._rng)
-        self._channels.append(channel)
+        around = self._around
+        channel = MeshChannel(
+            target, options, telemetry=around.telemetry, clock=around.clock, rng=around.rng, tasks=around.tasks
+        )
+        self._channels.push_async_callback(channel.close)
         return channel
 
 
@@ -100,9 +110,20 @@ class Peers:
 async def open_runtime(
     service: str, settings: ServerSettings, clock: Clock, rng: Rng, telemetry: Telemetry
 ) -> AsyncIterator[Runtime]:
-    """A runtime whose channels are closed at the end of the block."""
-    peers = Peers(service, settings, clock, rng, telemetry)
+    """A runtime whose channels are closed at the end of the block. Enter and leave it in the same task."""
+    async with _background() as tasks:
+        peers = Peers(service, settings, Surroundings(clock, rng, telemetry, tasks))
+        try:
+            yield Runtime(service, clock, rng, telemetry, peers)
+        finally:
+            await peers.close()
+
+
+@asynccontextmanager
+async def _background() -> AsyncIterator[asyncio.TaskGroup]:
+    tasks = await asyncio.TaskGroup().__aenter__()
     try:
-        yield Runtime(service, clock, rng, telemetry, peers)
+        yield tasks
     finally:
-        await peers.close()
+        # Without the block's exception: a service's own fault is not to come out wrapped in a group.
+        await tasks.__aexit__(None, None, None)

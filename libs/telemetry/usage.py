@@ -11,10 +11,24 @@ from prometheus_client import Counter
 
 from agentmesh.monitoring.v1.monitoring_pb2 import ReportUsageRequest, ReportUsageResponse, UsageEvent
 from libs.core.clock import Clock
-from libs.core.errors import MeshError
+from libs.core.errors import Code, MeshError
 from libs.core.ids import new_request_id
 
 _LAST_FLUSH_SECONDS: Final = 2.0
+# Another try may end differently. Every other refusal is about the batch itself, and would stand in the way of all
+# that come after it.
+_PASSING: Final = frozenset(
+    {
+        Code.CANCELLED,  # by a server that stops
+        Code.UNKNOWN,
+        Code.DEADLINE_EXCEEDED,
+        Code.RESOURCE_EXHAUSTED,
+        Code.ABORTED,
+        Code.INTERNAL,
+        Code.UNAVAILABLE,
+        Code.UNAUTHENTICATED,  # our token is renewed
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,7 @@ class UsageStatistics(NamedTuple):
     sent: int
     """Events that monitoring has acknowledged."""
     dropped: int
-    """Events lost because the buffer was full."""
+    """Events lost because the buffer was full or monitoring refused their batch for good."""
 
 
 class UsageReporter:
@@ -47,7 +61,7 @@ class UsageReporter:
 
     Args:
         send: delivers a batch, such as `MonitoringServiceStub(channel).ReportUsage`; raises `MeshError` or
-            `grpc.RpcError` if it could not.
+            `grpc.RpcError` if it could not. A batch that is refused for good (INVALID_ARGUMENT, say) is dropped.
         clock: paces the flushes.
         options: sizes and pace.
         dropped: counts the losses for the operators (`catalogue.USAGE_DROPPED`).
@@ -73,10 +87,8 @@ class UsageReporter:
         """Keep the event for the next flush; when the buffer is full the event is dropped and counted."""
         if len(self._buffer) < self._options.capacity:
             self._buffer.append(event)
-            return
-        self._dropped += 1
-        if self._dropped_metric is not None:
-            self._dropped_metric.inc()
+        else:
+            self._drop(1)
 
     async def run(self) -> None:
         """Flush every interval until cancelled, and once more then, for two seconds at most."""
@@ -88,16 +100,19 @@ class UsageReporter:
             await self._last_flush()
 
     async def flush(self) -> None:
-        """Send all that is waiting, batch by batch; the first failure leaves the rest for the next flush."""
+        """Send all that is waiting, batch by batch; a failure that may pass leaves the rest for the next flush."""
         while (batch := self._next_batch()) is not None:
             # Set until acknowledged: a failed or cancelled send loses nothing.
             self._unacknowledged = batch
             try:
                 await self._send(batch)
-            except (MeshError, grpc.RpcError):
-                return
+            except (MeshError, grpc.RpcError) as error:
+                if _code(error) in _PASSING:
+                    return
+                self._drop(len(batch.events))
+            else:
+                self._sent += len(batch.events)
             self._unacknowledged = None
-            self._sent += len(batch.events)
 
     def statistics(self) -> UsageStatistics:
         """What happened so far."""
@@ -112,6 +127,11 @@ class UsageReporter:
         size = min(self._options.batch, len(self._buffer))
         return ReportUsageRequest(request_id=new_request_id(), events=[self._buffer.popleft() for _ in range(size)])
 
+    def _drop(self, events: int) -> None:
+        self._dropped += events
+        if self._dropped_metric is not None:
+            self._dropped_metric.inc(events)
+
     async def _last_flush(self) -> None:
         try:
             async with asyncio.timeout(_LAST_FLUSH_SECONDS):
@@ -121,3 +141,11 @@ class UsageReporter:
 
     def __repr__(self) -> str:
         return f"UsageReporter({self.statistics()})"
+
+
+def _code(error: MeshError | grpc.RpcError) -> Code:
+    if isinstance(error, MeshError):
+        return error.code
+    if isinstance(error, grpc.aio.AioRpcError | grpc.Call):
+        return Code(error.code().value[0])
+    return Code.UNKNOWN

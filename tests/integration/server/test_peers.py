@@ -90,6 +90,24 @@ async def test_a_service_is_known_to_its_peers_and_stays_so_while_auth_is_away()
     assert first.tenant.tenant_id == second.tenant.tenant_id == "system"
 
 
+async def test_a_peer_is_dialled_by_name() -> None:
+    async with auth_server() as auth, run(Example()) as bound:
+        by_name = f"dns:///localhost:{auth.address.rpartition(':')[2]}"
+        async with caller(by_name) as runtime:
+            stub = AuthServiceStub(runtime.dial(f"dns:///localhost:{bound.grpc.port}"))
+            created = await stub.CreateTenant(CreateTenantRequest(display_name="x"), timeout=10)
+
+    # The token came over the channel to auth, which is dialled by name too.
+    assert jwt.decode(created.tenant.tenant_id, options={"verify_signature": False})["ten"] == "system"
+
+
+async def test_a_fault_of_the_service_itself_comes_out_as_it_is() -> None:
+    with pytest.raises(ValueError, match="bootstrap"):
+        async with caller("dns:///localhost:1") as runtime:
+            runtime.dial("dns:///localhost:2")
+            raise ValueError("a fault in bootstrap")
+
+
 async def test_a_token_that_cannot_be_judged_is_not_refused_for_good() -> None:
     async with auth_server() as auth:
         target = auth.target

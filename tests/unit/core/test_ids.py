@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libs.testing.clock import ManualClock
 
-from libs.core.ids import is_uuid, new_request_id, random_id, sortable_id
+from libs.core.ids import _base32, is_uuid, new_request_id, random_id, sortable_id
+
+CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def test_a_new_request_id_is_a_uuid() -> None:
@@ -46,3 +48,20 @@ def test_random_ids_have_the_length_asked_for_and_differ() -> None:
 
     assert len(made) == 200
     assert {len(identifier) for identifier in made} == {10}
+
+
+@given(st.integers(0, 2**160), st.integers(0, 40))
+def test_ids_are_written_in_crockford_base_32(value: int, characters: int) -> None:
+    digits = [CROCKFORD[value // 32**place % 32] for place in reversed(range(characters))]
+
+    assert _base32(value, characters) == "".join(digits)
+
+
+@given(st.floats(0, 4e9))
+def test_a_sortable_id_begins_with_its_millisecond(instant: float) -> None:
+    clock = ManualClock(epoch=instant)
+    milliseconds = 0
+    for character in sortable_id("msg", clock)[4:14]:
+        milliseconds = milliseconds * 32 + CROCKFORD.index(character)
+
+    assert milliseconds == int(clock.time() * 1000)

@@ -1,5 +1,7 @@
 import asyncio
 
+import grpc
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from libs.testing.clock import ManualClock
@@ -17,11 +19,16 @@ class Monitoring:
     def __init__(self) -> None:
         self.down = False
         self.loses_answers = False
+        self.refuses: dict[str, MeshError | grpc.RpcError] = {}
+        """What it answers to a batch that holds an event of the tenant."""
         self.batches: dict[str, list[str]] = {}
 
     async def report_usage(self, request: ReportUsageRequest) -> ReportUsageResponse:
         if self.down:
             raise MeshError(Reason.PEER_UNAVAILABLE)
+        for event in request.events:
+            if event.tenant_id in self.refuses:
+                raise self.refuses[event.tenant_id]
         self.batches[request.request_id] = [event.tenant_id for event in request.events]
         if self.loses_answers:
             raise MeshError(Reason.PEER_UNAVAILABLE)
@@ -89,6 +96,54 @@ async def test_a_batch_whose_answer_was_lost_counts_once() -> None:
     await usage.flush()
 
     assert monitoring.counted == ["a", "b"]
+
+
+def rpc_error(code: grpc.StatusCode) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+
+@pytest.mark.parametrize("refusal", [MeshError(Reason.INVALID_FIELD), rpc_error(grpc.StatusCode.INVALID_ARGUMENT)])
+async def test_a_batch_refused_for_good_is_dropped_and_does_not_block_the_others(
+    refusal: MeshError | grpc.RpcError,
+) -> None:
+    metrics = Metrics("test")
+    monitoring = Monitoring()
+    usage = UsageReporter(
+        monitoring.report_usage, ManualClock(), UsageOptions(batch=2), metrics.counter(USAGE_DROPPED)
+    )
+    monitoring.refuses["b"] = refusal
+    for tenant in "abcd":
+        usage.record(UsageEvent(tenant_id=tenant))
+
+    await usage.flush()
+
+    assert monitoring.counted == ["c", "d"]
+    assert usage.statistics() == (0, 2, 2)
+    assert "agentmesh_usage_dropped_total 2.0" in metrics.exposition().decode()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MeshError(Reason.OVERLOADED),
+        MeshError(Reason.EXPIRED_CREDENTIALS),
+        rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED),
+        rpc_error(grpc.StatusCode.CANCELLED),
+        grpc.RpcError("without a code"),
+    ],
+)
+async def test_a_batch_that_failed_for_the_time_being_is_sent_again(failure: MeshError | grpc.RpcError) -> None:
+    monitoring = Monitoring()
+    usage = reporter(monitoring)
+    monitoring.refuses["a"] = failure
+    usage.record(UsageEvent(tenant_id="a"))
+    await usage.flush()
+    assert usage.statistics() == (1, 0, 0)
+
+    monitoring.refuses.clear()
+    await usage.flush()
+
+    assert monitoring.counted == ["a"]
 
 
 @given(st.lists(st.sampled_from(["record", "flush", "fail"]), max_size=60), st.integers(1, 4))
