@@ -1,7 +1,7 @@
 """The asynchronous client."""
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
@@ -112,10 +112,11 @@ class AgentMesh:
         given = ""
         for resumption in range(_RESUMPTIONS + 1):
             try:
-                async for event in self._stream_from(request, given):
-                    if isinstance(event, str):
-                        given += event
-                    yield event
+                async with aclosing(self._stream_from(request, given)) as events:
+                    async for event in events:
+                        if isinstance(event, str):
+                            given += event
+                        yield event
                 return
             except MeshError as error:
                 if error.code is not Code.UNAVAILABLE or resumption == _RESUMPTIONS:
@@ -123,8 +124,9 @@ class AgentMesh:
 
     async def _stream_from(self, request: pb.StreamMessageRequest, given: str) -> AsyncGenerator[str | Reply, None]:
         received = ""
-        with _typed_errors():
-            async for response in self._conversations.StreamMessage(request, timeout=self._timeout):
+        call = self._conversations.StreamMessage(request, timeout=self._timeout)
+        with _typed_errors(), _cancelled_at_end(call):
+            async for response in call:
                 if response.HasField("message"):
                     yield Reply.of(response.message, response.report)
                     return
@@ -164,8 +166,9 @@ class AgentMesh:
         for resumption in range(_RESUMPTIONS + 1):
             request = job_pb2.WatchJobRequest(job_id=job_id, after_revision=seen)
             try:
-                with _typed_errors():
-                    async for response in self._jobs.WatchJob(request, timeout=self._timeout):
+                call = self._jobs.WatchJob(request, timeout=self._timeout)
+                with _typed_errors(), _cancelled_at_end(call):
+                    async for response in call:
                         seen = response.job.revision
                         yield JobUpdate.of(response.job)
                 return
@@ -183,6 +186,16 @@ class AgentMesh:
 
 def _with_credential(options: MeshOptions, credential: str) -> MeshOptions:
     return replace(options, token_source=StaticToken(credential))
+
+
+@contextmanager
+def _cancelled_at_end(call: grpc.aio.Call) -> Iterator[None]:
+    """Whoever leaves the block early leaves the call too, and the other side stops working on it."""
+    try:
+        yield
+    finally:
+        # Does nothing to a call that has finished.
+        call.cancel()
 
 
 @contextmanager

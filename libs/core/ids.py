@@ -9,6 +9,8 @@ from libs.core.clock import Clock
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 # Two digits for every ten bits.
 _PAIRS: Final = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+# Each digit stands for eight of the 256 values of a byte, so all are equally likely.
+_DIGIT_OF_BYTE: Final = _ALPHABET.encode() * 8
 
 
 def new_request_id() -> str:
@@ -28,26 +30,18 @@ def is_uuid(text: str) -> bool:
 
 def sortable_id(prefix: str, clock: Clock) -> str:
     """`<prefix>_` and 26 Crockford base-32 characters (a ULID): ids sort by the millisecond they were made in."""
-    value = (int(clock.time() * 1000) << 80) | int.from_bytes(os.urandom(10), "big")
-    return f"{prefix}_{_base32(value, 26)}"
+    at = int(clock.time() * 1000)
+    return (
+        f"{prefix}_{_PAIRS[at >> 40 & 1023]}{_PAIRS[at >> 30 & 1023]}{_PAIRS[at >> 20 & 1023]}"
+        f"{_PAIRS[at >> 10 & 1023]}{_PAIRS[at & 1023]}{_random(16)}"
+    )
 
 
 def random_id(prefix: str, characters: int) -> str:
     """`<prefix>` and `characters` random Crockford base-32 characters (5 bits each)."""
-    value = int.from_bytes(os.urandom((characters * 5 + 7) // 8), "big")
-    return prefix + _base32(value, characters)
+    return prefix + _random(characters)
 
 
-def _base32(value: int, characters: int) -> str:
-    """The lowest `characters` base-32 digits of `value`; exactly as many, with zeros in front."""
-    # `int` knows how to write base 16 but not base 32, and shifting digit by digit makes a number for each. Forty
-    # bits at a time are eight digits, four look-ups in a table of pairs, and small numbers throughout.
-    pairs = _PAIRS
-    text = ""
-    for _ in range((characters + 7) >> 3):
-        chunk = value & 0xFF_FFFF_FFFF
-        value >>= 40
-        text = (
-            pairs[chunk >> 30] + pairs[chunk >> 20 & 1023] + pairs[chunk >> 10 & 1023] + pairs[chunk & 1023] + text
-        )
-    return text[-characters:] if characters else ""
+def _random(characters: int) -> str:
+    # A byte for every five bits, as the machine's randomness costs less than regrouping bits in Python.
+    return os.urandom(characters).translate(_DIGIT_OF_BYTE).decode("ascii")
