@@ -1,24 +1,20 @@
 """`agentmesh keys`: make, list and revoke API keys."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import grpc
 from rich.console import Console
 from rich.table import Table
 
 from agentmesh.auth.v1 import auth_pb2 as pb
 from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceStub
-from libs.cli.tenants import auth_channel
+from libs.cli.tenants import auth_channel, auth_errors
 from libs.core.ids import new_request_id
-from libs.mesh.errors import decode
 
 
 async def create_tenant(target: str, credential: str, name: str, console: Console) -> None:
     """Make a tenant and print its id."""
     async with auth_channel(target, credential) as channel:
-        with _typed_errors():
+        with auth_errors():
             response = await AuthServiceStub(channel).CreateTenant(
                 pb.CreateTenantRequest(request_id=new_request_id(), display_name=name)
             )
@@ -28,7 +24,7 @@ async def create_tenant(target: str, credential: str, name: str, console: Consol
 async def create(target: str, credential: str, request: pb.CreateApiKeyRequest, console: Console) -> None:
     """Make a key and print it, this once."""
     async with auth_channel(target, credential) as channel:
-        with _typed_errors():
+        with auth_errors():
             response = await AuthServiceStub(channel).CreateApiKey(request)
     console.print(response.credential, soft_wrap=True, highlight=False)
     console.print("[dim]Keep it: it is shown this once.[/dim]")
@@ -42,7 +38,7 @@ async def list_keys(target: str, credential: str, tenant_id: str, console: Conso
     async with auth_channel(target, credential) as channel:
         stub, token = AuthServiceStub(channel), ""
         while True:
-            with _typed_errors():
+            with auth_errors():
                 page = await stub.ListApiKeys(pb.ListApiKeysRequest(tenant_id=tenant_id, page_token=token))
             for key in page.api_keys:
                 scopes, made = " ".join(key.scopes), _day(key.create_time.seconds)
@@ -56,7 +52,7 @@ async def list_keys(target: str, credential: str, tenant_id: str, console: Conso
 async def revoke(target: str, credential: str, key_id: str, console: Console) -> None:
     """End a key's life."""
     async with auth_channel(target, credential) as channel:
-        with _typed_errors():
+        with auth_errors():
             await AuthServiceStub(channel).RevokeApiKey(
                 pb.RevokeApiKeyRequest(request_id=new_request_id(), key_id=key_id)
             )
@@ -73,11 +69,3 @@ def _state(key: pb.ApiKey) -> str:
 
 def _day(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
-
-
-@contextmanager
-def _typed_errors() -> Iterator[None]:
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise decode(error, "auth") from error

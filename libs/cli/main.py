@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from agentmesh.auth.v1.auth_pb2 import CreateApiKeyRequest
 from libs.cli import keys
@@ -25,6 +26,7 @@ from libs.cli.up import up as run_up
 from libs.client.requests import Options, Tier
 from libs.core.errors import MeshError
 from libs.core.ids import new_request_id
+from libs.store.embedded import RedisNotFoundError, RedisStartError
 
 app = typer.Typer(
     help="Run, use and look after an agentmesh.", no_args_is_help=True, pretty_exceptions_show_locals=False
@@ -33,6 +35,14 @@ keys_app = typer.Typer(help="Tenants and API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 _console = Console()
 _ANTHROPIC_KEY = "ANTHROPIC_API_KEY"
+_FORESEEN = (
+    MeshError,
+    NoMeshError,
+    RedisNotFoundError,
+    RedisStartError,
+    StartError,
+    subprocess.CalledProcessError,
+)
 
 Directory = Annotated[
     Path, typer.Option(help="Where data, logs and secrets of the local mesh live.", default_factory=default_directory)
@@ -137,21 +147,30 @@ def revoke_key(directory: Directory, key_id: Annotated[str, typer.Argument(help=
 
 
 def main() -> None:
-    """Run the command; failures that people can do something about are one red line, status 1."""
+    """Run the command; failures that people can do something about are one red line and their log, status 1."""
     try:
         app()
-    except (MeshError, NoMeshError, StartError, subprocess.CalledProcessError) as error:
-        Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
+    except _FORESEEN as error:
+        Console(stderr=True).print(_failure(error), highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
+def _failure(error: Exception) -> Text:
+    # As text and not as markup: logs are full of square brackets.
+    line, newline, log = str(error).partition("\n")
+    return Text.assemble((line, "red"), newline, log.rstrip())
+
+
 def _replicas(text: str) -> dict[str, int]:
-    counts = {}
-    for part in filter(None, text.split(",")):
-        name, separator, count = part.partition("=")
-        if not separator or not count.isdecimal():
+    counts: dict[str, int] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, count = (word.strip() for word in part.partition("="))
+        if not name or not count.isdecimal():
             raise ValueError(f"{part!r} is not of the form service=number")
-        counts[name.strip().replace("-", "_")] = int(count)
+        service = name.replace("-", "_")
+        if service in counts:
+            raise ValueError(f"{name} is given twice")
+        counts[service] = int(count)
     return counts
 
 

@@ -42,9 +42,12 @@ class MeshState:
 
     def save(self, directory: Path) -> None:
         """Keep it where `load` finds it, for its owner alone."""
-        path = directory / _FILE
+        # Made anew and then put in its place: nobody reads half of it, and no older file lends it its permissions.
+        path = directory / f".{_FILE}"
+        path.unlink(missing_ok=True)
         path.touch(_OWNER_ONLY)
         path.write_text(json.dumps(asdict(self), indent=2))
+        path.replace(directory / _FILE)
 
     @classmethod
     def load(cls, directory: Path) -> Self:

@@ -1,9 +1,9 @@
 """`agentmesh up`: the whole mesh on this machine, with a live table of its health."""
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 from rich.console import Console
@@ -16,93 +16,101 @@ from libs.cli.stack.plans import StackOptions
 from libs.cli.stack.process import Process
 from libs.cli.state import MeshState, ProcessState
 from libs.cli.tenants import make_local_tenant
+from libs.core.signals import on_first_signal
 
 _REFRESH_SECONDS: Final = 1.0
 
 
 async def up(options: StackOptions, console: Console) -> None:
-    """Run the mesh until SIGINT or SIGTERM, starting again what ends by itself; then drain it."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    mesh = LocalMesh(options)
-    with console.status("Starting Redis and the services; the embedding model takes some seconds ..."):
-        starting = await _unless_stopped(mesh, stop)
-    if not starting:
-        return
-    try:
-        state = await describe(mesh)
+    """Run the mesh until SIGINT or SIGTERM, starting again what ends by itself; then drain it.
+
+    Raises:
+        RedisNotFoundError, RedisStartError, StartError: something did not come up; all else is stopped again.
+    """
+    async with until_signalled(), AsyncExitStack() as running:
+        with console.status("Starting Redis and the services; the embedding model takes some seconds ..."):
+            mesh = await running.enter_async_context(LocalMesh(options))
+            api_key = await make_local_tenant(mesh.target("auth"), mesh.secrets.root_key)
+        running.callback(console.print, "Draining ...")
+        running.callback(MeshState.forget, mesh.directory)
+        state = describe(mesh, api_key)
         state.save(mesh.directory)
         console.print(_welcome(state, simulated=bool(mesh.simulator_url)))
-        await _watch(mesh, stop, console)
-    finally:
-        MeshState.forget(mesh.directory)
-        with console.status("Draining ..."):
-            await mesh.stop()
+        await _watch(mesh, api_key, console)
     console.print("Stopped.")
 
 
-async def describe(mesh: LocalMesh) -> MeshState:
+@asynccontextmanager
+async def until_signalled() -> AsyncIterator[None]:
+    """The block is cancelled, and left without an error, at the first SIGINT or SIGTERM.
+
+    What it had begun is undone by its own context managers; a second signal does not wait for them.
+    """
+    try:
+        # Without a time it is a scope that can be cancelled; asyncio has no other.
+        async with asyncio.timeout(None) as scope:
+            with on_first_signal(lambda: scope.reschedule(0.0)):
+                yield
+    except TimeoutError:
+        # One may also be the block's own.
+        if not scope.expired():
+            raise
+
+
+def describe(mesh: LocalMesh, api_key: str) -> MeshState:
     """The running mesh as other commands need to know it, with a key to use it."""
     monitoring = mesh.of("monitoring")
-    processes = [
-        ProcessState(
-            process.plan.name,
-            process.plan.service,
-            process.pid,
-            process.announced.get("grpc", ""),
-            process.announced.get("admin", ""),
-        )
-        for process in mesh.processes
-    ]
     return MeshState(
         conversation_target=mesh.conversation_target,
         auth_target=mesh.target("auth"),
-        api_key=await make_local_tenant(mesh.target("auth"), mesh.secrets.root_key),
+        api_key=api_key,
         root_key=mesh.secrets.root_key,
         dashboard_url=f"{mesh.admin_url(monitoring[0])}/dashboard" if monitoring else "",
-        processes=processes,
+        processes=[
+            ProcessState(
+                process.plan.name,
+                process.plan.service,
+                process.pid,
+                process.announced.get("grpc", ""),
+                process.announced.get("admin", ""),
+            )
+            for process in mesh.processes
+        ],
     )
 
 
-async def _unless_stopped(mesh: LocalMesh, stop: asyncio.Event) -> bool:
-    """Start the mesh; False if it was stopped before it was up."""
-    async with asyncio.TaskGroup() as group:
-        stopping = group.create_task(stop.wait())
-        starting = group.create_task(mesh.__aenter__())
-        await asyncio.wait({stopping, starting}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if starting.done():
-            return starting.exception() is None
-        starting.cancel()
-    return False
-
-
-async def _watch(mesh: LocalMesh, stop: asyncio.Event, console: Console) -> None:
-    restarts: dict[str, int] = {}
+async def _watch(mesh: LocalMesh, api_key: str, console: Console) -> None:
+    restarts: Counter[str] = Counter()
     with Live(console=console, auto_refresh=False) as live:
-        while not stop.is_set():
+        while True:
             health = {process.plan.name: await mesh.serving(process) for process in mesh.processes}
             live.update(_table(mesh, health, restarts), refresh=True)
-            for process in mesh.processes:
-                if not process.alive and not stop.is_set():
-                    restarts[process.plan.name] = restarts.get(process.plan.name, 0) + 1
-                    await process.start()
-                elif not process.announced:
-                    with contextlib.suppress(OSError):
-                        process.read_announcement()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_REFRESH_SECONDS):
-                    await stop.wait()
+            if await _revive(mesh, restarts):
+                # With another process id and another admin port.
+                describe(mesh, api_key).save(mesh.directory)
+            await asyncio.sleep(_REFRESH_SECONDS)
 
 
-def _table(mesh: LocalMesh, health: Mapping[str, bool], restarts: Mapping[str, int]) -> Table:
+async def _revive(mesh: LocalMesh, restarts: Counter[str]) -> bool:
+    """Start again what has ended; whether a process that was started again listens now."""
+    listens = False
+    for process in mesh.processes:
+        if not process.alive:
+            restarts[process.plan.name] += 1
+            await process.start()
+        elif not process.announced:
+            with suppress(OSError):
+                process.read_announcement()
+                listens = True
+    return listens
+
+
+def _table(mesh: LocalMesh, health: Mapping[str, bool], restarts: Counter[str]) -> Table:
     table = Table(title="agentmesh", title_justify="left", header_style="bold")
     for heading in ("process", "health", "gRPC", "admin", "pid", "restarts"):
         table.add_column(heading, justify="right" if heading in ("pid", "restarts") else "left")
     for process in mesh.processes:
-        table.add_row(*_row(process, health[process.plan.name], restarts.get(process.plan.name, 0)))
+        table.add_row(*_row(process, health[process.plan.name], restarts[process.plan.name]))
     return table
 
 

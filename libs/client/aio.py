@@ -22,6 +22,14 @@ from libs.mesh.options import MeshOptions
 from libs.mesh.service_token import StaticToken
 
 _RESUMPTIONS: Final = 3
+_SERVICE: Final = "conversation"
+
+
+class _OtherAnswerError(MeshError):
+    """A resumed stream brings another answer than the one that was begun."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.MODEL_STREAM_BROKEN, domain=_SERVICE)
 
 
 class AgentMesh:
@@ -118,25 +126,29 @@ class AgentMesh:
                             given += event
                         yield event
                 return
+            except _OtherAnswerError:
+                # Of the same code, but the answer that is durable now will not become the one begun.
+                raise
             except MeshError as error:
                 if error.code is not Code.UNAVAILABLE or resumption == _RESUMPTIONS:
                     raise
 
     async def _stream_from(self, request: pb.StreamMessageRequest, given: str) -> AsyncGenerator[str | Reply, None]:
         received = ""
-        call = self._conversations.StreamMessage(request, timeout=self._timeout)
-        with _typed_errors(), _cancelled_at_end(call):
-            async for response in call:
-                if response.HasField("message"):
-                    yield Reply.of(response.message, response.report)
-                    return
+        with _typed_errors():
+            async for response in self._conversations.StreamMessage(request, timeout=self._timeout):
                 before = len(received)
                 received += response.text
                 compared = min(len(received), len(given))
                 if received[before:compared] != given[before:compared]:
-                    raise MeshError(Reason.MODEL_STREAM_BROKEN)
+                    raise _OtherAnswerError
                 if fresh := received[max(before, len(given)) :]:
                     yield fresh
+                if response.HasField("message"):
+                    if len(received) < len(given):
+                        raise _OtherAnswerError
+                    yield Reply.of(response.message, response.report)
+                    return
 
     async def list_messages(self, conversation_id: str) -> list[pb.Message]:
         """All messages, oldest first."""
@@ -203,4 +215,4 @@ def _typed_errors() -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        raise decode(error, "conversation") from error
+        raise decode(error, _SERVICE) from error

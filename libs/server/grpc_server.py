@@ -16,6 +16,8 @@ from libs.server.runtime import Runtime
 from libs.server.settings import ServerSettings
 from libs.server.spec import Access, MethodPolicy, ServiceSpec
 
+# Two seconds of refusing, about.
+_PENDING_CALLS: Final = 10_000
 _REFLECTION: Final[Mapping[str, MethodPolicy]] = {
     f"/{reflection.SERVICE_NAME}/ServerReflectionInfo": MethodPolicy(
         Access.PUBLIC, default_timeout=float("inf"), housekeeping=True
@@ -63,6 +65,10 @@ def _options(settings: ServerSettings, rng: Rng) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        # C-core resets calls at random, as CANCELLED and with no word of when to return, once so many wait for our
+        # event loop. Its own limit of 1,000 is one burst; admission can refuse properly only what gets through to it.
+        ("grpc.server.max_pending_requests", _PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * _PENDING_CALLS),
         # Makes clients look again at who is there, so that load reaches new replicas.
         ("grpc.max_connection_age_ms", int(age * 1000)),
         ("grpc.max_connection_age_grace_ms", int(settings.max_connection_age_grace * 1000)),

@@ -5,9 +5,8 @@ drain: NOT_SERVING, wait until clients have noticed, let calls finish, stop back
 """
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Final, NamedTuple
 
 import grpc
@@ -15,6 +14,7 @@ import grpc
 from libs.core.clock import Clock
 from libs.core.errors import MeshError
 from libs.core.rng import Rng
+from libs.core.signals import on_first_signal
 from libs.server.address import Address
 from libs.server.admin import admin_port
 from libs.server.grpc_server import bind, build_server
@@ -26,7 +26,6 @@ from libs.server.spec import ServiceSpec
 from libs.telemetry.telemetry import Telemetry
 
 _RESTART_DELAY: Final = 1.0
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Bound(NamedTuple):
@@ -106,20 +105,6 @@ async def _kept_running(run: Callable[[], Awaitable[None]], runtime: Runtime) ->
         await runtime.clock.sleep(_RESTART_DELAY)
 
 
-@contextmanager
-def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
+def stop_on_signals(stop: asyncio.Event) -> AbstractContextManager[None]:
     """Set `stop` at the first SIGTERM or SIGINT; the second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-
-    def received() -> None:
-        stop.set()
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, received)
-    try:
-        yield
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+    return on_first_signal(stop.set)

@@ -50,6 +50,7 @@ async def serve_until_signalled(name: str, settings: S, build: Build[S]) -> None
                     # What start-up made lives as long as the process: keep it out of every collection.
                     gc.collect()
                     gc.freeze()
+                    gc.set_threshold(100_000, 20, 100)
                     await stop.wait()
     finally:
         tracing.shutdown()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
+from libs.core.ports import free_loopback_ports
 from libs.core.rng import new_rng
 
 _POLL_SECONDS: Final = 0.02
@@ -23,10 +24,6 @@ _STOP_ATTEMPTS: Final = 20
 _ASK_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 4096
 _PORT_ATTEMPTS: Final = 10
-# Below the range that systems give to outgoing connections: a client that keeps redialling a dead server could
-# otherwise be given the very port as its own, connect to itself, and so keep the server from coming back.
-_FIRST_PORT: Final = 16_000
-_PORTS: Final = 16_000
 _NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 # Reads until its input ends, which is when the parent is gone, however it went; then takes the server with it.
 _WATCHDOG: Final = 'read -r _; kill -9 "$1"'
@@ -267,13 +264,8 @@ class EmbeddedRedis:
         self._server = self._watchdog = None
 
     def _free_port(self) -> int:
-        for _ in range(_PORT_ATTEMPTS):
-            port = _FIRST_PORT + self._rng.randrange(_PORTS)
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return port
-        raise RedisStartError("no free loopback port found")
+        try:
+            (port,) = free_loopback_ports(1, self._rng)
+        except OSError as error:
+            raise RedisStartError(str(error)) from error
+        return port

@@ -200,7 +200,7 @@ async def test_an_unknown_model_is_named_before_anything_is_spent(world: World) 
 async def test_malformed_page_tokens_are_refused(world: World) -> None:
     stub = ConversationServiceStub(world.client.channel)
     conversation = await world.client.create_conversation()
-    requests = [
+    requests: list[Awaitable[object]] = [
         stub.ListConversations(pb.ListConversationsRequest(page_token="junk!")),
         stub.ListMessages(pb.ListMessagesRequest(conversation_id=conversation.conversation_id, page_token="junk!")),
     ]

@@ -37,8 +37,8 @@ class LocalMesh:
         return f"LocalMesh({self.directory}, {self.processes})"
 
     async def __aenter__(self) -> Self:
-        await self.start()
         try:
+            await self.start()
             await self.wait_serving(_START_SECONDS)
         except BaseException:
             await self.stop()
@@ -73,21 +73,24 @@ class LocalMesh:
         return f"http://{process.announced['admin']}" if "admin" in process.announced else ""
 
     async def start(self) -> None:
-        """Start every process; returns when all listen."""
-        await asyncio.to_thread(self.redis.start)
+        """Start every process; returns when all listen. If it fails, `stop` ends what was started.
+
+        Raises:
+            RedisStartError: Redis did not come up.
+            StartError: another process did not.
+        """
+        # Not in a thread: that would still be starting it when whoever was cancelled here has stopped everything.
+        self.redis.start()
         self.addresses = self._choose_addresses()
         self.processes = [Process(plan, self.directory) for plan in plans(self.options, self.secrets, self.addresses)]
+        for process in self.processes:
+            await process.start()
         try:
-            for process in self.processes:
-                await process.start()
             async with asyncio.TaskGroup() as group:
                 for process in self.processes:
                     group.create_task(process.wait_ready(_START_SECONDS))
-        except BaseException as error:
-            await self.stop()
-            if isinstance(error, BaseExceptionGroup):
-                raise error.exceptions[0] from None
-            raise
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
 
     async def wait_serving(self, timeout: float) -> None:
         """Return once every service reports SERVING; StartError naming those that do not."""

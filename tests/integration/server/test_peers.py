@@ -102,10 +102,13 @@ async def test_a_peer_is_dialled_by_name() -> None:
 
 
 async def test_a_fault_of_the_service_itself_comes_out_as_it_is() -> None:
-    with pytest.raises(ValueError, match="bootstrap"):
+    async def start() -> None:
         async with caller("dns:///localhost:1") as runtime:
             runtime.dial("dns:///localhost:2")
             raise ValueError("a fault in bootstrap")
+
+    with pytest.raises(ValueError, match="bootstrap"):
+        await start()
 
 
 async def test_a_token_that_cannot_be_judged_is_not_refused_for_good() -> None:

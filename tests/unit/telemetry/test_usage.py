@@ -108,9 +108,7 @@ async def test_a_batch_refused_for_good_is_dropped_and_does_not_block_the_others
 ) -> None:
     metrics = Metrics("test")
     monitoring = Monitoring()
-    usage = UsageReporter(
-        monitoring.report_usage, ManualClock(), UsageOptions(batch=2), metrics.counter(USAGE_DROPPED)
-    )
+    usage = UsageReporter(monitoring.report_usage, ManualClock(), UsageOptions(batch=2), metrics.counter(USAGE_DROPPED))
     monitoring.refuses["b"] = refusal
     for tenant in "abcd":
         usage.record(UsageEvent(tenant_id=tenant))
