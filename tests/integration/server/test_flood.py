@@ -35,9 +35,13 @@ async def test_a_burst_beyond_the_limit_is_refused_with_advice() -> None:
         if outcomes.total() == _CALLS - _LIMIT:
             example.leave.set()
 
-    async with run(example) as bound, MeshChannel(f"static:///{bound.grpc}") as channel:
-        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-            for _ in range(_CALLS):
-                group.create_task(call(channel))
+    async with (
+        run(example) as bound,
+        MeshChannel(f"static:///{bound.grpc}") as channel,
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(_CALLS):
+            group.create_task(call(channel))
 
     assert outcomes == {None: _LIMIT, (Reason.OVERLOADED, 0.5): _CALLS - _LIMIT}

@@ -27,13 +27,13 @@ _FRESH = Reply(
 
 
 def test_a_fresh_answer_tells_its_model_time_tokens_and_cost() -> None:
-    assert footer(_FRESH) == "claude-sonnet-5-5 · 1234 ms · 10 in + 2 out tokens · $0.000040"
+    assert footer(_FRESH) == "claude-sonnet-5-5 · 1234 ms · 10 in + 2 out tokens · $0.00004"
 
 
 def test_a_cached_answer_tells_its_layer_and_what_it_saved() -> None:
     cached = replace(_FRESH, cache_layer="exact_redis", cost_usd_micros=0, saved_usd_micros=40)
 
-    assert footer(cached) == "claude-sonnet-5-5 · 1234 ms · cache: exact_redis, saved $0.000040"
+    assert footer(cached) == "claude-sonnet-5-5 · 1234 ms · cache: exact_redis, saved $0.00004"
 
 
 def test_a_similar_answer_tells_how_similar() -> None:

@@ -3,9 +3,9 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from libs.testing.clock import ManualClock
 
 from libs.core.ids import is_uuid, new_request_id, random_id, sortable_id
+from libs.testing.clock import ManualClock
 
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 

@@ -4,13 +4,13 @@ import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from libs.testing.clock import ManualClock
 
 from agentmesh.monitoring.v1.monitoring_pb2 import ReportUsageRequest, ReportUsageResponse, UsageEvent
 from libs.core.errors import MeshError, Reason
 from libs.telemetry.catalogue import USAGE_DROPPED
 from libs.telemetry.metrics import Metrics
 from libs.telemetry.usage import UsageOptions, UsageReporter
+from libs.testing.clock import ManualClock
 
 
 class Monitoring:
