@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from anthropic import AsyncAnthropic, DefaultAioHttpClient
-from libs.testing.clock import ManualClock
 
+from libs.testing.clock import ManualClock
 from services.model_simulator.bootstrap import serving
 from services.model_simulator.settings import SimulatorSettings
 

@@ -1,11 +1,11 @@
 import asyncio
 
 import pytest
-from libs.testing.clock import ManualClock
 
 from libs.core import context
 from libs.core.context import RequestContext
 from libs.core.deadline import Deadline
+from libs.testing.clock import ManualClock
 
 
 def request_context(traceparent: str = "") -> RequestContext:

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from libs.testing.clock import ManualClock
 
 from libs.core.deadline import Deadline
+from libs.testing.clock import ManualClock
 
 
 def test_what_remains_shrinks_to_zero_and_stays_there() -> None:

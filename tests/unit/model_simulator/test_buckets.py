@@ -3,8 +3,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from libs.testing.clock import ManualClock
 
+from libs.testing.clock import ManualClock
 from services.model_simulator.buckets import TokenBucket
 
 

@@ -1,6 +1,6 @@
 import pytest
-from libs.testing.clock import ManualClock
 
+from libs.testing.clock import ManualClock
 from services.model_simulator.catalogue import limit_class
 from services.model_simulator.errors import ApiError
 from services.model_simulator.limits import LimitOptions, RateLimits, organisation_of

@@ -1,8 +1,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from libs.testing.clock import ManualClock
 
+from libs.testing.clock import ManualClock
 from services.model_simulator.call import Call
 from services.model_simulator.errors import ApiError
 from services.model_simulator.prompt_cache import PromptCache

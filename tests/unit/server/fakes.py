@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
-from libs.testing.clock import ManualClock
 
 from libs.core.context import Principal
 from libs.core.errors import MeshError, Reason
@@ -14,6 +13,7 @@ from libs.server.call import Call
 from libs.server.chain import ChainOptions, compose, stages
 from libs.server.spec import INTERNAL_AUDIENCE, Access, Authenticated, MethodPolicy
 from libs.telemetry.telemetry import Telemetry
+from libs.testing.clock import ManualClock
 from libs.testing.grpc_context import FakeServicerContext, Metadata
 
 METHOD = "/agentmesh.test.v1.TestService/Test"

@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from libs.testing.clock import ManualClock
 
 from agentmesh.auth.v1.auth_pb2 import IssueTokenRequest, IssueTokenResponse
 from libs.core.errors import MeshError, Reason
 from libs.server.service_token import ServiceTokenSource
+from libs.testing.clock import ManualClock
 
 
 class Auth:

@@ -1,7 +1,6 @@
 import re
 
 import pytest
-from libs.testing.clock import ManualClock
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from libs.core import context
@@ -10,6 +9,7 @@ from libs.core.deadline import Deadline
 from libs.core.rng import new_rng
 from libs.telemetry.otlp import OtlpRecorder
 from libs.telemetry.traces import Tracing
+from libs.testing.clock import ManualClock
 
 PARENT = f"00-{'a' * 32}-{'b' * 16}-00"
 SAMPLED_PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
