@@ -74,6 +74,7 @@ def assemble(settings: AuthSettings, store: Store, clock: Clock) -> Domain:
         ),
         registry=Registry(RedisDirectory(store), mint, PageTokens(pepper), clock),
         jwks_json=keys.jwks_json,
+        grant_seconds=settings.grant_seconds,
     )
 
 

@@ -1,5 +1,6 @@
 """Between the wire and the domain."""
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from agentmesh.auth.v1 import auth_pb2 as pb
@@ -12,7 +13,13 @@ from services.auth.registry import NewKey
 from services.auth.tokens import SignedToken
 
 
-def authorize_response(admitted: Admitted) -> pb.AuthorizeResponse:
+def grant_duration(seconds: float) -> Duration | None:
+    """How long grants hold, on the wire; None for 0, which is no grants."""
+    micros = round(seconds * 1_000_000)
+    return Duration(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1_000) if micros else None
+
+
+def authorize_response(admitted: Admitted, grants_hold: Duration | None) -> pb.AuthorizeResponse:
     """An admission on the wire."""
     principal, signed = admitted.principal, admitted.token
     return pb.AuthorizeResponse(
@@ -24,6 +31,8 @@ def authorize_response(admitted: Admitted) -> pb.AuthorizeResponse:
         ),
         internal_token=signed.token,
         expire_time=Timestamp(seconds=signed.expires_at),
+        granted_calls=admitted.calls,
+        grant_duration=grants_hold,
     )
 
 

@@ -8,7 +8,7 @@ enough for the highest limit (100,000,000 a minute is an interval of 4.8 ticks, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 TICKS_PER_SECOND: Final = 8_000_000
 EPOCH_SECONDS: Final = 1_735_689_600
@@ -56,9 +56,13 @@ class Gcra:
         """Ticks until a request may pass; 0 if it may now."""
         return max(0, max(tat, now) + self.interval - self.capacity * self.interval - now)
 
-    def advance(self, tat: int, now: int) -> int:
-        """The TAT after a request passed."""
-        return max(tat, now) + self.interval
+    def room(self, tat: int, now: int) -> int:
+        """How many requests may pass now."""
+        return max(0, (self.capacity * self.interval + now - max(tat, now)) // self.interval)
+
+    def advance(self, tat: int, now: int, calls: int = 1) -> int:
+        """The TAT after `calls` requests passed."""
+        return max(tat, now) + calls * self.interval
 
 
 def capacity(per_minute: int, burst_seconds: int) -> int:
@@ -66,12 +70,29 @@ def capacity(per_minute: int, burst_seconds: int) -> int:
     return max(1, per_minute * burst_seconds // 60)
 
 
-def admit(limits: Sequence[Gcra], tats: Sequence[int], now: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Whether one request fits every limit: the waits in ticks and the new TATs. A refused one changes no TAT."""
-    waits = tuple(limit.wait(tat, now) for limit, tat in zip(limits, tats, strict=True))
+class Decision(NamedTuple):
+    """What `admit` decided."""
+
+    waits: tuple[int, ...]
+    """Ticks until each limit would let one request pass; all 0 if they did."""
+    tats: tuple[int, ...]
+    """The TAT of each limit from now on."""
+    calls: int
+    """How many requests passed; 0 if the first was refused."""
+
+
+def admit(limits: Sequence[Gcra], tats: Sequence[int], now: int, wanted: int = 1) -> Decision:
+    """Let one request pass if it fits every limit, and more if more are `wanted` and there is room for twice as many.
+
+    So whoever asks for many takes no more than half of what is left, and others still find some. A refused request
+    changes no TAT.
+    """
+    states = tuple(zip(limits, tats, strict=True))
+    waits = tuple(limit.wait(tat, now) for limit, tat in states)
     if any(waits):
-        return waits, tuple(tats)
-    return waits, tuple(limit.advance(tat, now) for limit, tat in zip(limits, tats, strict=True))
+        return Decision(waits, tuple(tats), 0)
+    calls = max(1, min([wanted, *(limit.room(tat, now) // 2 for limit, tat in states)]))
+    return Decision(waits, tuple(limit.advance(tat, now, calls) for limit, tat in states), calls)
 
 
 def ticks(unix_micros: int) -> int:

@@ -23,7 +23,7 @@ class Standing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class GateQuestion:
-    """May this key make one more call of this method?"""
+    """May this key make one more call of this method, or several?"""
 
     key_id: str
     method: str
@@ -31,6 +31,8 @@ class GateQuestion:
     """What the presented credential hashes to; empty if a verified token of ours stands for the key."""
     user_id: str = ""
     """The user a token speaks for; the key's own user counts if a digest is given."""
+    wanted_calls: int = 1
+    """How many calls to admit if there is room for twice as many; at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,12 @@ class GateAnswer:
     scopes: frozenset[str] = frozenset()
     expire_time_ms: int = 0
     hit: tuple[HitLimit, ...] = ()
+    granted_calls: int = 0
+    """How many calls were admitted and counted; 0 unless the standing is ADMITTED."""
 
 
 class Gate(Protocol):
-    """Checks a key and takes one request from each of its limits, all in one atomic step."""
+    """Checks a key and takes requests from each of its limits, all in one atomic step."""
 
     async def admit(self, question: GateQuestion) -> GateAnswer:
         """The answer; a request that is not admitted consumes nothing. Raises MeshError if the store is lost."""

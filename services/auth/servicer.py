@@ -27,6 +27,8 @@ class Domain:
     exchange: Exchange
     registry: Registry
     jwks_json: str
+    grant_seconds: float
+    """How long calls that were admitted ahead may be used; 0: none are."""
 
 
 class AuthServicer(AuthServiceServicer):
@@ -36,6 +38,7 @@ class AuthServicer(AuthServiceServicer):
         self._admission: Final = domain.admission
         self._exchange: Final = domain.exchange
         self._registry: Final = domain.registry
+        self._grant_duration: Final = convert.grant_duration(domain.grant_seconds)
         self._jwks: Final = pb.GetJwksResponse(jwks_json=domain.jwks_json)
 
     async def Authorize(
@@ -43,12 +46,14 @@ class AuthServicer(AuthServiceServicer):
         request: pb.AuthorizeRequest,
         context: grpc.aio.ServicerContext[pb.AuthorizeRequest, pb.AuthorizeResponse],
     ) -> pb.AuthorizeResponse:
-        """Admit one call of the client's."""
-        admitted = await self._admission.admit(request.credential, request.method)
+        """Admit one call of the client's, or several."""
+        wanted = max(1, request.wanted_calls) if self._grant_duration is not None else 1
+        admitted = await self._admission.admit(request.credential, request.method, wanted)
         fields = require().log_fields
         fields["admitted_tenant"] = admitted.principal.tenant_id
         fields["admitted_key"] = admitted.principal.key_id
-        return convert.authorize_response(admitted)
+        fields["admitted_calls"] = admitted.calls
+        return convert.authorize_response(admitted, self._grant_duration)
 
     async def IssueToken(
         self,

@@ -63,6 +63,13 @@ class AuthSettings(ServerSettings):
     burst_seconds: int = Field(
         10, ge=1, le=60, description="seconds' worth of a limit that may come at once after a pause"
     )
+    grant_seconds: float = Field(
+        0.2,
+        ge=0,
+        le=5,
+        description="seconds that calls admitted ahead, for a credential that calls often, may be used, and that its "
+        "revocation may take; 0: every call is asked for",
+    )
 
     @field_validator("signing_key")
     @classmethod

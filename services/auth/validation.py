@@ -20,6 +20,7 @@ _MAX_NAME: Final = 100
 _MAX_PAGE: Final = 1_000
 _MAX_PAGE_TOKEN: Final = 200
 _MAX_USER_ID: Final = 128
+_MAX_WANTED_CALLS: Final = 100
 _MAX_TIMESTAMP_SECONDS: Final = 253_402_300_799
 _METHOD: Final = re.compile(r"/[A-Za-z][\w.]{0,149}/[A-Za-z]\w{0,99}", re.ASCII)
 _SERVICE: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -58,6 +59,9 @@ def authorize(request: pb.AuthorizeRequest) -> None:
     faults = Faults()
     faults.unless(len(request.credential) <= _MAX_CREDENTIAL, "credential", _at_most(_MAX_CREDENTIAL))
     faults.unless(_METHOD.fullmatch(request.method) is not None, "method", "must look like /package.Service/Method")
+    faults.unless(
+        0 <= request.wanted_calls <= _MAX_WANTED_CALLS, "wanted_calls", f"must be between 0 and {_MAX_WANTED_CALLS}"
+    )
     faults.refuse()
 
 

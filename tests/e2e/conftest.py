@@ -16,7 +16,7 @@ from libs.client.aio import AgentMesh
 
 _SETTINGS = {
     # A model's pace, so that there is a middle of an answer; and takeovers that a test can wait for.
-    "model_simulator": {"AGENTMESH_FIRST_TOKEN_MEDIAN_MS": "50", "AGENTMESH_OUTPUT_TOKEN_MS": "5"},
+    "model_simulator": {"AGENTMESH_FIRST_TOKEN_MEDIAN_MS": "50", "AGENTMESH_OUTPUT_TOKEN_MS": "10"},
     "*": {"AGENTMESH_TURN_LEASE_SECONDS": "2", "AGENTMESH_JOB_TAKEOVER_SECONDS": "2", "AGENTMESH_LOG_LEVEL": "info"},
 }
 

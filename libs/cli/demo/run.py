@@ -20,12 +20,16 @@ from libs.core.errors import MeshError
 from libs.core.money import format_usd
 
 # A model's pace, so that text can be seen to stream and a replica can be killed in the middle of an answer.
+_WIDTH: Final = 130
 _PACE: Final = {"AGENTMESH_FIRST_TOKEN_MEDIAN_MS": "300", "AGENTMESH_OUTPUT_TOKEN_MS": "8"}
 
 
 async def demo(anthropic_api_key: str, *, as_json: bool) -> bool:
     """Run every step; whether all did what they say. As JSON, one object is all that is printed to stdout."""
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        # Into a file or a pipe a table may be as wide as it needs to be.
+        console.width = _WIDTH
     with tempfile.TemporaryDirectory(prefix="agentmesh-demo-") as directory:
         options = StackOptions(
             Path(directory),

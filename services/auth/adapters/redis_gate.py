@@ -49,11 +49,13 @@ class RedisGate:
             limit_state(tenant_id, "user:"),
             limit_state(tenant_id, "method:" + question.method),
         )
-        reply = array(await self._script(keys, (question.digest, question.user_id, question.method, *self._last_args)))
+        asked = (question.digest, question.user_id, question.method, question.wanted_calls)
+        reply = array(await self._script(keys, (*asked, *self._last_args)))
         standing = blob(reply[0])
         if standing == b"ADMITTED":
             scopes = frozenset(blob(reply[2]).decode().split())
-            return GateAnswer(Standing.ADMITTED, blob(reply[1]).decode(), scopes, integer(reply[3]))
+            user_id, calls = blob(reply[1]).decode(), integer(reply[4])
+            return GateAnswer(Standing.ADMITTED, user_id, scopes, integer(reply[3]), granted_calls=calls)
         if standing == b"LIMITED":
             return GateAnswer(Standing.LIMITED, hit=_hits(reply, tenant_id, question.method))
         return _REFUSED[standing]

@@ -1,16 +1,18 @@
-"""Admission at the front door: one call of auth.Authorize per request."""
+"""Admission at the front door: auth.Authorize, once per call, or once per grant for credentials that call often."""
 
 from collections import OrderedDict
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from agentmesh.auth.v1 import auth_pb2, auth_pb2_grpc
 from libs.core.clock import Clock
-from libs.core.context import Principal, RequestContext, require, scope
+from libs.core.context import Principal, RequestContext, current, require, scope
 from libs.core.errors import Code, MeshError, Reason
 from libs.server.spec import INTERNAL_AUDIENCE, Authenticated
 from services.conversation.adapters.peers import peer
-from services.conversation.convert import unix_seconds
+from services.conversation.adapters.refills import Refills
+from services.conversation.convert import seconds_of, unix_seconds
+from services.conversation.grants import Grants, GrantsStatistics
 
 _AUTH_IS_AWAY: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 _NOT_ADMITTED: Final = frozenset({Code.UNAUTHENTICATED, Code.PERMISSION_DENIED})
@@ -18,8 +20,19 @@ _SPARE_SECONDS: Final = 60.0
 _IMPERSONATIONS: Final = 10_000
 
 
+class _Key(NamedTuple):
+    """What a grant is for."""
+
+    digest: bytes
+    """Of the credential, which itself is kept nowhere."""
+    method: str
+
+
 class FrontDoor:
-    """Asks auth who is calling and whether they may, every time, for limits hold only if every call is counted.
+    """Asks auth who is calling and whether they may, for limits hold only if every call is counted.
+
+    A credential that calls often is granted calls ahead, counted when they are granted; while those last nobody asks.
+    Then one call asks, and the others of that credential and method wait for its answer.
 
     While auth is away, credentials it admitted before stay good until the internal token it gave for them expires;
     all others are refused (fail closed).
@@ -43,40 +56,76 @@ class FrontDoor:
         self._timeout: Final = timeout
         self._capacity: Final = capacity
         self._admitted: Final[OrderedDict[bytes, Authenticated]] = OrderedDict()
+        self._grants: Final[Grants[Authenticated]] = Grants(clock)
+        self._refills: Final = Refills()
+        # Waiting for another's answer pays only if it may bring a grant; auth's answers say whether it makes any.
+        self._auth_grants = True
 
     async def authenticate(self, method: str, credential: str) -> Authenticated:
         """Who holds `credential`, if one more call of `method` fits their limits."""
         if not credential:
             raise MeshError(Reason.MISSING_CREDENTIALS)
-        key = blake2b(credential.encode(), digest_size=16).digest()
+        key = _Key(blake2b(credential.encode(), digest_size=16).digest(), method)
         try:
-            response = await self._authorize(method, credential)
+            return await self._admit(key, credential)
         except MeshError as error:
             if error.code in _AUTH_IS_AWAY:
-                return self._remembered(key, error)
+                return self._remembered(key.digest, error)
             if error.code in _NOT_ADMITTED:
                 # Being over a limit is no reason to forget who it is.
-                self._admitted.pop(key, None)
+                self._admitted.pop(key.digest, None)
+                self._grants.drop(key)
             raise
-        admitted = _authenticated(response)
-        self._remember(key, admitted)
+
+    def statistics(self) -> GrantsStatistics:
+        """How many calls did not have to ask."""
+        return self._grants.statistics()
+
+    async def _admit(self, key: _Key, credential: str) -> Authenticated:
+        waiting = 0
+        while (admitted := self._grants.take(key)) is None:
+            if not self._auth_grants:
+                return await self._ask(key, credential, 1)
+            refill = self._refills.of(key)
+            if refill is None:
+                return await self._refill(key, credential, waiting)
+            await refill.ended()
+            waiting = refill.waiting
         return admitted
 
-    async def _authorize(self, method: str, credential: str) -> auth_pb2.AuthorizeResponse:
-        request = auth_pb2.AuthorizeRequest(credential=credential, method=method)
-        with peer("auth"):
-            return await self._stub.Authorize(request, timeout=self._timeout)
+    async def _refill(self, key: _Key, credential: str, waiting: int) -> Authenticated:
+        context = current()
+        patient = context is None or context.deadline.remaining() >= self._timeout
+        with self._refills.ask(key) as refill:
+            try:
+                return await self._ask(key, credential, self._grants.wanted(key, waiting))
+            except MeshError as error:
+                # That this caller had no time to wait for auth says nothing to the others.
+                if patient or error.code is not Code.DEADLINE_EXCEEDED:
+                    refill.failure = error
+                raise
 
-    def _remembered(self, key: bytes, error: MeshError) -> Authenticated:
-        known = self._admitted.get(key)
+    async def _ask(self, key: _Key, credential: str, wanted: int) -> Authenticated:
+        request = auth_pb2.AuthorizeRequest(credential=credential, method=key.method, wanted_calls=wanted)
+        with peer("auth"):
+            response = await self._stub.Authorize(request, timeout=self._timeout)
+        admitted = _authenticated(response)
+        self._remember(key.digest, admitted)
+        self._auth_grants = response.HasField("grant_duration")
+        token_lives = admitted.principal.token_expires_at - self._clock.time()
+        self._grants.put(key, admitted, response.granted_calls, min(seconds_of(response.grant_duration), token_lives))
+        return admitted
+
+    def _remembered(self, digest: bytes, error: MeshError) -> Authenticated:
+        known = self._admitted.get(digest)
         if known is None or known.principal.token_expires_at <= self._clock.time():
             raise error
         require().log_fields["auth"] = "remembered"
         return known
 
-    def _remember(self, key: bytes, admitted: Authenticated) -> None:
-        self._admitted[key] = admitted
-        self._admitted.move_to_end(key)
+    def _remember(self, digest: bytes, admitted: Authenticated) -> None:
+        self._admitted[digest] = admitted
+        self._admitted.move_to_end(digest)
         if len(self._admitted) > self._capacity:
             self._admitted.popitem(last=False)
 

@@ -58,5 +58,5 @@ async def a_key(stub: "AuthServiceAsyncStub", tenant_id: str, *scopes: str, user
     return (await stub.CreateApiKey(request, metadata=ROOT)).credential
 
 
-def authorize(credential: str) -> pb.AuthorizeRequest:
-    return pb.AuthorizeRequest(credential=credential, method=METHOD)
+def authorize(credential: str, wanted_calls: int = 0) -> pb.AuthorizeRequest:
+    return pb.AuthorizeRequest(credential=credential, method=METHOD, wanted_calls=wanted_calls)

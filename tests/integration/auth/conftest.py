@@ -27,13 +27,14 @@ ROOT_KEY = "root-key-that-is-long-enough-for-all-tests"
 SERVICE_SECRET = "service-secret-that-is-long-enough-for-tests"
 
 
-def settings_for(redis: EmbeddedRedis) -> AuthSettings:
+def settings_for(redis: EmbeddedRedis, grant_seconds: float = 0.2) -> AuthSettings:
     return AuthSettings(
         redis_url=redis.url,
         signing_key=SecretStr("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         key_pepper=SecretStr("pepper that is long enough for all tests"),
         service_secret=SecretStr(SERVICE_SECRET),
         root_key=SecretStr(ROOT_KEY),
+        grant_seconds=grant_seconds,
         drain_wait=0,
         readiness_interval=0.05,
     )
@@ -46,11 +47,11 @@ def auth(store: Store, redis: EmbeddedRedis) -> Domain:
 
 
 @asynccontextmanager
-async def served(redis: EmbeddedRedis) -> AsyncIterator[grpc.aio.Channel]:
+async def served(redis: EmbeddedRedis, grant_seconds: float = 0.2) -> AsyncIterator[grpc.aio.Channel]:
     """The whole service on loopback, and a plain channel to it."""
     process = Process(SystemClock(), new_rng(1), Telemetry.local("auth"))
     async with (
-        serving("auth", settings_for(redis), build, process) as bound,
+        serving("auth", settings_for(redis, grant_seconds), build, process) as bound,
         grpc.aio.insecure_channel(str(bound.grpc), options=[("grpc.enable_http_proxy", 0)]) as channel,
     ):
         yield channel

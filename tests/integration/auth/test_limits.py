@@ -58,6 +58,35 @@ async def test_concurrent_calls_are_admitted_exactly_up_to_the_burst(auth: Domai
     assert outcomes.count(Reason.RATE_LIMITED) == 200 - outcomes.count(None)
 
 
+async def test_concurrent_grants_add_up_to_the_limit_and_never_beyond(auth: Domain) -> None:
+    credential, _ = await a_key(auth, RateLimits(tenant_per_minute=6_000, user_per_minute=240))
+
+    async def grant(wanted: int) -> int:
+        try:
+            return (await auth.admission.admit(credential, METHOD, wanted)).calls
+        except MeshError as error:
+            if error.reason is not Reason.RATE_LIMITED:
+                raise
+            return 0
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(grant(wanted)) for wanted in range(100)]
+    granted = [task.result() for task in tasks]
+    assert max(granted) <= 20
+    # As above: at most two more come free while this runs.
+    assert 40 <= sum(granted) <= 42
+
+
+async def test_a_refused_wish_for_many_consumes_nothing(auth: Domain, store: Store) -> None:
+    credential, key_id = await a_key(auth, RateLimits(tenant_per_minute=6_000, user_per_minute=1))
+    assert (await auth.admission.admit(credential, METHOD, 50)).calls == 1
+    state = limit_state(key_id[:10], "tenant")
+    before = await store.execute("GET", state)
+    with pytest.raises(MeshError):
+        await auth.admission.admit(credential, METHOD, 50)
+    assert await store.execute("GET", state) == before
+
+
 async def test_a_method_has_a_limit_of_its_own(auth: Domain) -> None:
     credential, _ = await a_key(auth, RateLimits(method_per_minute={METHOD: 1}))
     assert await reasons(auth, credential, 2) == [None, Reason.RATE_LIMITED]
@@ -98,20 +127,24 @@ async def test_the_state_of_a_limit_leaves_redis_when_it_says_nothing_any_more(a
 
 
 per_minute = st.integers(0, 200) | st.integers(0, MAX_PER_MINUTE)
-steps = st.lists(st.tuples(st.integers(0, 40_000_000), st.sampled_from(["anna", "berta"])), min_size=1, max_size=25)
+Step = tuple[int, str, int]
+"""Microseconds since the step before, whose call it is, how many are wanted."""
+steps = st.lists(
+    st.tuples(st.integers(0, 40_000_000), st.sampled_from(["anna", "berta"]), st.integers(0, 100)),
+    min_size=1,
+    max_size=25,
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rates=st.tuples(per_minute, per_minute, per_minute), burst_seconds=st.integers(1, 60), steps=steps)
 def test_lua_decides_as_the_model_does(
-    redis: EmbeddedRedis, rates: tuple[int, int, int], burst_seconds: int, steps: list[tuple[int, str]]
+    redis: EmbeddedRedis, rates: tuple[int, int, int], burst_seconds: int, steps: list[Step]
 ) -> None:
     asyncio.run(_compare(redis, rates, burst_seconds, steps))
 
 
-async def _compare(
-    redis: EmbeddedRedis, rates: tuple[int, int, int], burst_seconds: int, steps: list[tuple[int, str]]
-) -> None:
+async def _compare(redis: EmbeddedRedis, rates: tuple[int, int, int], burst_seconds: int, steps: list[Step]) -> None:
     redis.flush()
     tenant_id, key_id = "t000000001", "t00000000100000001"
     defaults = LimitDefaults(*rates, burst_seconds)
@@ -123,10 +156,10 @@ async def _compare(
             *("HSET", f"auth:{{{tenant_id}}}:key:{key_id}", "digest", "d", "user_id", "", "scopes", ""),
             *("expire_ms", 0, "revoke_ms", 0),
         )
-        for gap, user_id in steps:
+        for gap, user_id, calls in steps:
             now += gap
             gate = RedisGate(store, defaults, fixed_now_micros=now)
-            answer = await gate.admit(GateQuestion(key_id, METHOD, user_id=user_id))
+            answer = await gate.admit(GateQuestion(key_id, METHOD, user_id=user_id, wanted_calls=calls))
             for what in ("tenant", f"user:{user_id}", f"method:{METHOD}"):
                 # Instants are virtual here, but Redis would forget states by its own clock.
                 await store.execute("PERSIST", limit_state(tenant_id, what))
@@ -134,10 +167,11 @@ async def _compare(
             wanted = zip((f"tenant:{tenant_id}", f"user:{user_id}", f"method:{METHOD}"), rates, strict=True)
             subjects = {subject: Gcra.of(rate, burst_seconds) for subject, rate in wanted if rate}
             before = [tats.get(subject, 0) for subject in subjects]
-            waits, after = admit(list(subjects.values()), before, ticks(now))
+            waits, after, granted = admit(list(subjects.values()), before, ticks(now), calls)
             tats.update(zip(subjects, after, strict=True))
 
             assert (answer.standing is Standing.ADMITTED) == (not any(waits))
+            assert answer.granted_calls == granted
             assert [(hit.subject, hit.capacity) for hit in answer.hit] == [
                 (subject, limit.capacity)
                 for (subject, limit), wait in zip(subjects.items(), waits, strict=True)

@@ -7,13 +7,14 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from agentmesh.auth.v1 import auth_pb2 as pb
+from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceStub
 from libs.core.clock import SystemClock
 from libs.core.errors import Reason
 from libs.core.ids import new_request_id
 from libs.server.auth import Jwks, TokenAuthenticator
 from libs.store.embedded import EmbeddedRedis
 from tests.integration.auth.callers import ROOT, Bearer, a_key, a_tenant, as_service, authorize, failure
-from tests.integration.auth.conftest import ROOT_KEY
+from tests.integration.auth.conftest import ROOT_KEY, served
 
 if TYPE_CHECKING:
     from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceAsyncStub
@@ -156,3 +157,27 @@ async def test_bad_requests_name_their_fields(stub: "AuthServiceAsyncStub") -> N
     refused = await failure(stub.CreateTenant(pb.CreateTenantRequest(request_id="x"), metadata=ROOT))
     assert refused.reason is Reason.INVALID_FIELD
     assert [violation.field for violation in refused.violations] == ["request_id", "display_name"]
+
+
+async def test_a_caller_that_wants_more_calls_is_granted_some_for_a_while(stub: "AuthServiceAsyncStub") -> None:
+    service = await as_service(stub)
+    credential = await a_key(stub, await a_tenant(stub, user_per_minute=600))
+    single = await stub.Authorize(authorize(credential), metadata=service)
+    assert single.granted_calls == 1
+    several = await stub.Authorize(authorize(credential, wanted_calls=30), metadata=service)
+    assert several.granted_calls == 30
+    assert several.grant_duration.ToMilliseconds() == 200
+    greedy = await stub.Authorize(authorize(credential, wanted_calls=100), metadata=service)
+    # Of 100 at once 69 are left, and what came free since.
+    assert 34 <= greedy.granted_calls <= 49
+    refused = await failure(stub.Authorize(authorize(credential, wanted_calls=101), metadata=service))
+    assert [violation.field for violation in refused.violations] == ["wanted_calls"]
+
+
+async def test_grants_can_be_switched_off(redis: EmbeddedRedis) -> None:
+    async with served(redis, grant_seconds=0) as channel:
+        stub: AuthServiceAsyncStub = AuthServiceStub(channel)
+        credential = await a_key(stub, await a_tenant(stub))
+        answer = await stub.Authorize(authorize(credential, wanted_calls=30), metadata=await as_service(stub))
+    assert answer.granted_calls == 1
+    assert not answer.HasField("grant_duration")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from agentmesh.auth.v1 import auth_pb2
@@ -38,7 +39,7 @@ def bearer(context: Context) -> str:
 
 
 class FakeAuth(AuthServiceServicer):
-    """Knows the keys of `USERS`; a user's internal token is `internal:<user>`."""
+    """Knows the keys of `USERS`, and grants all that is wanted; a user's internal token is `internal:<user>`."""
 
     def __init__(self) -> None:
         self.authorized: list[str] = []
@@ -57,7 +58,11 @@ class FakeAuth(AuthServiceServicer):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "unknown")
         principal = auth_pb2.Principal(tenant_id=TENANT, user_id=user, scopes=["chat"], key_id="k")
         return auth_pb2.AuthorizeResponse(
-            principal=principal, internal_token=f"internal:{user}", expire_time=self._later()
+            principal=principal,
+            internal_token=f"internal:{user}",
+            expire_time=self._later(),
+            granted_calls=max(1, request.wanted_calls),
+            grant_duration=Duration(nanos=200_000_000),
         )
 
     async def IssueToken(  # noqa: N802 - the contract's name

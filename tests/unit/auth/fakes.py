@@ -54,10 +54,10 @@ class FakeStore(Gate, Directory):
         if key.tenant_id in self.disabled:
             return GateAnswer(Standing.DISABLED)
         user_id = key.user_id if question.digest else question.user_id
-        hit = self._take(key.tenant_id, user_id, question.method)
+        calls, hit = self._take(key.tenant_id, user_id, question.method, question.wanted_calls)
         if hit:
             return GateAnswer(Standing.LIMITED, hit=hit)
-        return GateAnswer(Standing.ADMITTED, user_id, key.scopes, key.expire_time_ms)
+        return GateAnswer(Standing.ADMITTED, user_id, key.scopes, key.expire_time_ms, granted_calls=calls)
 
     async def create_tenant(
         self, tenant_id: str, display_name: str, limits: RateLimits, origin: Origin
@@ -98,7 +98,7 @@ class FakeStore(Gate, Directory):
         self._keys[key_id] = (revoked, digest, origin)
         return revoked
 
-    def _take(self, tenant_id: str, user_id: str, method: str) -> tuple[HitLimit, ...]:
+    def _take(self, tenant_id: str, user_id: str, method: str, calls: int) -> tuple[int, tuple[HitLimit, ...]]:
         own, defaults = self._tenants[tenant_id][0].limits, self._defaults
         wanted = {
             f"tenant:{tenant_id}": own.tenant_per_minute or defaults.tenant_per_minute,
@@ -108,13 +108,12 @@ class FakeStore(Gate, Directory):
         subjects = [subject for subject, per_minute in wanted.items() if per_minute]
         limits = [Gcra.of(wanted[subject], defaults.burst_seconds) for subject in subjects]
         states = [f"{tenant_id}:{subject}" for subject in subjects]
-        waits, tats = admit(
-            limits, [self._tats.get(state, 0) for state in states], ticks(int(self._clock.time() * 1e6))
-        )
-        self._tats.update(zip(states, tats, strict=True))
-        return tuple(
+        now = ticks(int(self._clock.time() * 1e6))
+        decided = admit(limits, [self._tats.get(state, 0) for state in states], now, calls)
+        self._tats.update(zip(states, decided.tats, strict=True))
+        return decided.calls, tuple(
             HitLimit(subject, wanted[subject], limit.capacity, wait / TICKS_PER_SECOND)
-            for subject, limit, wait in zip(subjects, limits, waits, strict=True)
+            for subject, limit, wait in zip(subjects, limits, decided.waits, strict=True)
             if wait
         )
 

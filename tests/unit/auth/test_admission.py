@@ -125,3 +125,29 @@ async def test_a_service_may_show_its_internal_token_and_is_not_limited_again() 
     assert admitted.token == signed
     assert admitted.principal.audience == INTERNAL_AUDIENCE
     assert auth.store.asked == []
+
+
+async def test_of_several_calls_wanted_half_of_the_room_is_granted_and_all_of_them_count() -> None:
+    auth = house()
+    tenant_id = await new_tenant(auth, RateLimits(user_per_minute=60))
+    credential = await new_key(auth, tenant_id)
+    granted = [(await auth.admission.admit(credential, METHOD, 4)).calls for _ in range(5)]
+    assert granted == [4, 3, 1, 1, 1]
+    assert await refusal(auth, credential) is Reason.RATE_LIMITED
+
+
+async def test_who_has_no_limits_gets_all_that_is_wanted() -> None:
+    auth = house()
+    anna = Principal(await new_tenant(auth), "anna", CHAT)
+    signed = auth.exchange.for_service(ServiceProof("conversation", SERVICE_SECRET, anna), 0)
+    for credential in (ROOT_KEY, signed.token):
+        assert (await auth.admission.admit(credential, METHOD, 64)).calls == 64
+
+
+async def test_a_token_is_granted_calls_from_its_users_limit() -> None:
+    auth = house()
+    tenant_id = await new_tenant(auth, RateLimits(user_per_minute=60))
+    credential = await new_key(auth, tenant_id, user_id="")
+    berta = (await auth.exchange.for_key(credential, "berta", 0, METHOD)).token
+    assert (await auth.admission.admit(berta, METHOD, 64)).calls == 5
+    assert [(question.user_id, question.wanted_calls) for question in auth.store.asked] == [("", 1), ("berta", 64)]

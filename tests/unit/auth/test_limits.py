@@ -8,6 +8,7 @@ from services.auth.limits import TICKS_PER_SECOND, Gcra, admit, capacity, ticks
 
 rates = st.integers(1, 100_000_000)
 bursts = st.integers(1, 60)
+aheads = st.integers(-TICKS_PER_SECOND, 20 * TICKS_PER_SECOND)
 gaps = st.lists(st.integers(0, 5 * TICKS_PER_SECOND), min_size=1, max_size=200)
 
 
@@ -52,15 +53,44 @@ def test_whoever_waits_as_long_as_told_passes_and_not_a_tick_sooner(
         tat = limit.advance(tat, now)
 
 
-@given(st.lists(st.tuples(rates, bursts, st.integers(0, 10**9)), min_size=1, max_size=3), st.integers(0, 10**9))
-def test_a_refused_request_consumes_nothing_of_any_limit(given_: list[tuple[int, int, int]], now: int) -> None:
+@given(
+    st.lists(st.tuples(rates, bursts, st.integers(0, 10**9)), min_size=1, max_size=3),
+    st.integers(0, 10**9),
+    st.integers(0, 100),
+)
+def test_a_refused_request_consumes_nothing_of_any_limit(
+    given_: list[tuple[int, int, int]], now: int, wanted: int
+) -> None:
     limits = [Gcra.of(rate, burst) for rate, burst, _ in given_]
     before = [tat for _, _, tat in given_]
-    waits, after = admit(limits, before, now)
-    if any(waits):
-        assert list(after) == before
+    decided = admit(limits, before, now, wanted)
+    if any(decided.waits):
+        assert (list(decided.tats), decided.calls) == (before, 0)
     else:
-        assert all(new > old for new, old in zip(after, before, strict=True))
+        assert decided.calls >= 1
+        assert all(new > old for new, old in zip(decided.tats, before, strict=True))
+
+
+@given(st.lists(st.tuples(rates, bursts, aheads), min_size=1, max_size=3), st.integers(-1, 100))
+def test_many_calls_at_once_are_what_single_ones_would_be_and_leave_as_many_to_others(
+    given_: list[tuple[int, int, int]], wanted: int
+) -> None:
+    now = 10**9
+    limits = [Gcra.of(rate, burst) for rate, burst, _ in given_]
+    before = [now + ahead for _, _, ahead in given_]
+    decided = admit(limits, before, now, wanted)
+    one_by_one, single = 0, before
+    while one_by_one < 250 and not any(admit(limits, single, now).waits):
+        one_by_one, single = one_by_one + 1, list(admit(limits, single, now).tats)
+        if one_by_one == decided.calls:
+            assert single == list(decided.tats)
+    room = min(limit.room(tat, now) for limit, tat in zip(limits, before, strict=True))
+    assert min(room, 250) == one_by_one
+    assert decided.calls == (0 if room == 0 else max(1, min(wanted, room // 2)))
+
+
+def test_without_any_limit_all_that_is_wanted_passes() -> None:
+    assert admit([], [], 0, 64).calls == 64
 
 
 def test_a_limit_below_one_request_a_burst_lets_single_ones_pass() -> None:

@@ -29,6 +29,7 @@ def test_without_secrets_all_four_are_named() -> None:
         ("service_secret", "short-secret"),
         ("root_key", "short-secret"),
         ("burst_seconds", 0),
+        ("grant_seconds", 6),
         ("redis_url", "http://x"),
         ("default_user_per_minute", 0),
     ],

@@ -30,6 +30,7 @@ def faults(check: Callable[..., None], request: Message) -> list[str]:
     ("check", "request_"),
     [
         (validation.authorize, pb.AuthorizeRequest(method="/a.b.C/D")),
+        (validation.authorize, pb.AuthorizeRequest(method="/a.b.C/D", wanted_calls=100)),
         (validation.issue_token, pb.IssueTokenRequest(api_key="amk", user_id="u", lifetime_seconds=86_400)),
         (validation.issue_token, pb.IssueTokenRequest(service=pb.ServiceCredential(service="a", secret="b"))),
         (validation.create_tenant, pb.CreateTenantRequest(request_id=new_request_id(), display_name="Ä & Co")),
@@ -47,6 +48,8 @@ def test_good_requests_pass(check: Callable[..., None], request_: Message) -> No
     ("check", "request_", "fields"),
     [
         (validation.authorize, pb.AuthorizeRequest(credential="x" * 9000, method="Send"), ["credential", "method"]),
+        (validation.authorize, pb.AuthorizeRequest(method="/a.b.C/D", wanted_calls=101), ["wanted_calls"]),
+        (validation.authorize, pb.AuthorizeRequest(method="/a.b.C/D", wanted_calls=-1), ["wanted_calls"]),
         (validation.issue_token, pb.IssueTokenRequest(lifetime_seconds=-1), ["credential", "lifetime_seconds"]),
         (
             validation.issue_token,

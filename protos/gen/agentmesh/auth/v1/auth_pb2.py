@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gentmesh/auth/v1/auth.proto\x12\x11\x61gentmesh.auth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\tPrincipal\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\"\xc7\x01\n\nRateLimits\x12\x19\n\x11tenant_per_minute\x18\x01 \x01(\x03\x12\x17\n\x0fuser_per_minute\x18\x02 \x01(\x03\x12M\n\x11method_per_minute\x18\x03 \x03(\x0b\x32\x32.agentmesh.auth.v1.RateLimits.MethodPerMinuteEntry\x1a\x36\n\x14MethodPerMinuteEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x96\x01\n\x06Tenant\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x32\n\x0brate_limits\x18\x03 \x01(\x0b\x32\x1d.agentmesh.auth.v1.RateLimits\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf5\x01\n\x06\x41piKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"6\n\x10\x41uthorizeRequest\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\"\x8d\x01\n\x11\x41uthorizeResponse\x12/\n\tprincipal\x18\x01 \x01(\x0b\x32\x1c.agentmesh.auth.v1.Principal\x12\x16\n\x0einternal_token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x11ServiceCredential\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x32\n\x0con_behalf_of\x18\x03 \x01(\x0b\x32\x1c.agentmesh.auth.v1.Principal\"\x98\x01\n\x11IssueTokenRequest\x12\x11\n\x07\x61pi_key\x18\x01 \x01(\tH\x00\x12\x37\n\x07service\x18\x02 \x01(\x0b\x32$.agentmesh.auth.v1.ServiceCredentialH\x00\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x18\n\x10lifetime_seconds\x18\x04 \x01(\x05\x42\x0c\n\ncredential\"T\n\x12IssueTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x10\n\x0eGetJwksRequest\"$\n\x0fGetJwksResponse\x12\x11\n\tjwks_json\x18\x01 \x01(\t\"\xa4\x01\n\x13\x43reateApiKeyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x14\x43reateApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.ApiKey\x12\x12\n\ncredential\x18\x02 \x01(\t\"N\n\x12ListApiKeysRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x13ListApiKeysResponse\x12+\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x19.agentmesh.auth.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x13RevokeApiKeyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"B\n\x14RevokeApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.ApiKey\"s\n\x13\x43reateTenantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x32\n\x0brate_limits\x18\x03 \x01(\x0b\x32\x1d.agentmesh.auth.v1.RateLimits\"A\n\x14\x43reateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.Tenant\"%\n\x10GetTenantRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.Tenant2\xeb\x05\n\x0b\x41uthService\x12V\n\tAuthorize\x12#.agentmesh.auth.v1.AuthorizeRequest\x1a$.agentmesh.auth.v1.AuthorizeResponse\x12Y\n\nIssueToken\x12$.agentmesh.auth.v1.IssueTokenRequest\x1a%.agentmesh.auth.v1.IssueTokenResponse\x12P\n\x07GetJwks\x12!.agentmesh.auth.v1.GetJwksRequest\x1a\".agentmesh.auth.v1.GetJwksResponse\x12_\n\x0c\x43reateApiKey\x12&.agentmesh.auth.v1.CreateApiKeyRequest\x1a\'.agentmesh.auth.v1.CreateApiKeyResponse\x12\\\n\x0bListApiKeys\x12%.agentmesh.auth.v1.ListApiKeysRequest\x1a&.agentmesh.auth.v1.ListApiKeysResponse\x12_\n\x0cRevokeApiKey\x12&.agentmesh.auth.v1.RevokeApiKeyRequest\x1a\'.agentmesh.auth.v1.RevokeApiKeyResponse\x12_\n\x0c\x43reateTenant\x12&.agentmesh.auth.v1.CreateTenantRequest\x1a\'.agentmesh.auth.v1.CreateTenantResponse\x12V\n\tGetTenant\x12#.agentmesh.auth.v1.GetTenantRequest\x1a$.agentmesh.auth.v1.GetTenantResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61gentmesh/auth/v1/auth.proto\x12\x11\x61gentmesh.auth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\tPrincipal\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\"\xc7\x01\n\nRateLimits\x12\x19\n\x11tenant_per_minute\x18\x01 \x01(\x03\x12\x17\n\x0fuser_per_minute\x18\x02 \x01(\x03\x12M\n\x11method_per_minute\x18\x03 \x03(\x0b\x32\x32.agentmesh.auth.v1.RateLimits.MethodPerMinuteEntry\x1a\x36\n\x14MethodPerMinuteEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x96\x01\n\x06Tenant\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x32\n\x0brate_limits\x18\x03 \x01(\x0b\x32\x1d.agentmesh.auth.v1.RateLimits\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf5\x01\n\x06\x41piKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"L\n\x10\x41uthorizeRequest\x12\x12\n\ncredential\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x14\n\x0cwanted_calls\x18\x03 \x01(\x05\"\xd7\x01\n\x11\x41uthorizeResponse\x12/\n\tprincipal\x18\x01 \x01(\x0b\x32\x1c.agentmesh.auth.v1.Principal\x12\x16\n\x0einternal_token\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rgranted_calls\x18\x04 \x01(\x05\x12\x31\n\x0egrant_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"h\n\x11ServiceCredential\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x32\n\x0con_behalf_of\x18\x03 \x01(\x0b\x32\x1c.agentmesh.auth.v1.Principal\"\x98\x01\n\x11IssueTokenRequest\x12\x11\n\x07\x61pi_key\x18\x01 \x01(\tH\x00\x12\x37\n\x07service\x18\x02 \x01(\x0b\x32$.agentmesh.auth.v1.ServiceCredentialH\x00\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x18\n\x10lifetime_seconds\x18\x04 \x01(\x05\x42\x0c\n\ncredential\"T\n\x12IssueTokenResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x10\n\x0eGetJwksRequest\"$\n\x0fGetJwksResponse\x12\x11\n\tjwks_json\x18\x01 \x01(\t\"\xa4\x01\n\x13\x43reateApiKeyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\ttenant_id\x18\x02 \x01(\t\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x14\x43reateApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.ApiKey\x12\x12\n\ncredential\x18\x02 \x01(\t\"N\n\x12ListApiKeysRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"[\n\x13ListApiKeysResponse\x12+\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x19.agentmesh.auth.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x13RevokeApiKeyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"B\n\x14RevokeApiKeyResponse\x12*\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.ApiKey\"s\n\x13\x43reateTenantRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x32\n\x0brate_limits\x18\x03 \x01(\x0b\x32\x1d.agentmesh.auth.v1.RateLimits\"A\n\x14\x43reateTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.Tenant\"%\n\x10GetTenantRequest\x12\x11\n\ttenant_id\x18\x01 \x01(\t\">\n\x11GetTenantResponse\x12)\n\x06tenant\x18\x01 \x01(\x0b\x32\x19.agentmesh.auth.v1.Tenant2\xeb\x05\n\x0b\x41uthService\x12V\n\tAuthorize\x12#.agentmesh.auth.v1.AuthorizeRequest\x1a$.agentmesh.auth.v1.AuthorizeResponse\x12Y\n\nIssueToken\x12$.agentmesh.auth.v1.IssueTokenRequest\x1a%.agentmesh.auth.v1.IssueTokenResponse\x12P\n\x07GetJwks\x12!.agentmesh.auth.v1.GetJwksRequest\x1a\".agentmesh.auth.v1.GetJwksResponse\x12_\n\x0c\x43reateApiKey\x12&.agentmesh.auth.v1.CreateApiKeyRequest\x1a\'.agentmesh.auth.v1.CreateApiKeyResponse\x12\\\n\x0bListApiKeys\x12%.agentmesh.auth.v1.ListApiKeysRequest\x1a&.agentmesh.auth.v1.ListApiKeysResponse\x12_\n\x0cRevokeApiKey\x12&.agentmesh.auth.v1.RevokeApiKeyRequest\x1a\'.agentmesh.auth.v1.RevokeApiKeyResponse\x12_\n\x0c\x43reateTenant\x12&.agentmesh.auth.v1.CreateTenantRequest\x1a\'.agentmesh.auth.v1.CreateTenantResponse\x12V\n\tGetTenant\x12#.agentmesh.auth.v1.GetTenantRequest\x1a$.agentmesh.auth.v1.GetTenantResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,50 +35,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RATELIMITS_METHODPERMINUTEENTRY']._loaded_options = None
   _globals['_RATELIMITS_METHODPERMINUTEENTRY']._serialized_options = b'8\001'
-  _globals['_PRINCIPAL']._serialized_start=84
-  _globals['_PRINCIPAL']._serialized_end=163
-  _globals['_RATELIMITS']._serialized_start=166
-  _globals['_RATELIMITS']._serialized_end=365
-  _globals['_RATELIMITS_METHODPERMINUTEENTRY']._serialized_start=311
-  _globals['_RATELIMITS_METHODPERMINUTEENTRY']._serialized_end=365
-  _globals['_TENANT']._serialized_start=368
-  _globals['_TENANT']._serialized_end=518
-  _globals['_APIKEY']._serialized_start=521
-  _globals['_APIKEY']._serialized_end=766
-  _globals['_AUTHORIZEREQUEST']._serialized_start=768
-  _globals['_AUTHORIZEREQUEST']._serialized_end=822
-  _globals['_AUTHORIZERESPONSE']._serialized_start=825
-  _globals['_AUTHORIZERESPONSE']._serialized_end=966
-  _globals['_SERVICECREDENTIAL']._serialized_start=968
-  _globals['_SERVICECREDENTIAL']._serialized_end=1072
-  _globals['_ISSUETOKENREQUEST']._serialized_start=1075
-  _globals['_ISSUETOKENREQUEST']._serialized_end=1227
-  _globals['_ISSUETOKENRESPONSE']._serialized_start=1229
-  _globals['_ISSUETOKENRESPONSE']._serialized_end=1313
-  _globals['_GETJWKSREQUEST']._serialized_start=1315
-  _globals['_GETJWKSREQUEST']._serialized_end=1331
-  _globals['_GETJWKSRESPONSE']._serialized_start=1333
-  _globals['_GETJWKSRESPONSE']._serialized_end=1369
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1372
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1536
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1538
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1624
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1626
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1704
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1706
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1797
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1799
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1856
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1858
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1924
-  _globals['_CREATETENANTREQUEST']._serialized_start=1926
-  _globals['_CREATETENANTREQUEST']._serialized_end=2041
-  _globals['_CREATETENANTRESPONSE']._serialized_start=2043
-  _globals['_CREATETENANTRESPONSE']._serialized_end=2108
-  _globals['_GETTENANTREQUEST']._serialized_start=2110
-  _globals['_GETTENANTREQUEST']._serialized_end=2147
-  _globals['_GETTENANTRESPONSE']._serialized_start=2149
-  _globals['_GETTENANTRESPONSE']._serialized_end=2211
-  _globals['_AUTHSERVICE']._serialized_start=2214
-  _globals['_AUTHSERVICE']._serialized_end=2961
+  _globals['_PRINCIPAL']._serialized_start=116
+  _globals['_PRINCIPAL']._serialized_end=195
+  _globals['_RATELIMITS']._serialized_start=198
+  _globals['_RATELIMITS']._serialized_end=397
+  _globals['_RATELIMITS_METHODPERMINUTEENTRY']._serialized_start=343
+  _globals['_RATELIMITS_METHODPERMINUTEENTRY']._serialized_end=397
+  _globals['_TENANT']._serialized_start=400
+  _globals['_TENANT']._serialized_end=550
+  _globals['_APIKEY']._serialized_start=553
+  _globals['_APIKEY']._serialized_end=798
+  _globals['_AUTHORIZEREQUEST']._serialized_start=800
+  _globals['_AUTHORIZEREQUEST']._serialized_end=876
+  _globals['_AUTHORIZERESPONSE']._serialized_start=879
+  _globals['_AUTHORIZERESPONSE']._serialized_end=1094
+  _globals['_SERVICECREDENTIAL']._serialized_start=1096
+  _globals['_SERVICECREDENTIAL']._serialized_end=1200
+  _globals['_ISSUETOKENREQUEST']._serialized_start=1203
+  _globals['_ISSUETOKENREQUEST']._serialized_end=1355
+  _globals['_ISSUETOKENRESPONSE']._serialized_start=1357
+  _globals['_ISSUETOKENRESPONSE']._serialized_end=1441
+  _globals['_GETJWKSREQUEST']._serialized_start=1443
+  _globals['_GETJWKSREQUEST']._serialized_end=1459
+  _globals['_GETJWKSRESPONSE']._serialized_start=1461
+  _globals['_GETJWKSRESPONSE']._serialized_end=1497
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1500
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1664
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1666
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1752
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1754
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1832
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1834
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1925
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1927
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1984
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1986
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=2052
+  _globals['_CREATETENANTREQUEST']._serialized_start=2054
+  _globals['_CREATETENANTREQUEST']._serialized_end=2169
+  _globals['_CREATETENANTRESPONSE']._serialized_start=2171
+  _globals['_CREATETENANTRESPONSE']._serialized_end=2236
+  _globals['_GETTENANTREQUEST']._serialized_start=2238
+  _globals['_GETTENANTREQUEST']._serialized_end=2275
+  _globals['_GETTENANTRESPONSE']._serialized_start=2277
+  _globals['_GETTENANTRESPONSE']._serialized_end=2339
+  _globals['_AUTHSERVICE']._serialized_start=2342
+  _globals['_AUTHSERVICE']._serialized_end=3089
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ Who is calling, may they, and how much."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -211,19 +212,25 @@ class AuthorizeRequest(_message.Message):
 
     CREDENTIAL_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
+    WANTED_CALLS_FIELD_NUMBER: _builtins.int
     credential: _builtins.str
     """The client's bearer value: an API key (`amk_...`) or a token."""
     method: _builtins.str
     """The full gRPC method they want to call, `/package.Service/Method`."""
+    wanted_calls: _builtins.int
+    """How many calls of this method the caller would like admitted at once, this one included, at most 100; 0 and 1
+    mean one.
+    """
     def __init__(
         self,
         *,
         credential: _builtins.str = ...,
         method: _builtins.str = ...,
+        wanted_calls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "method", b"method"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential", b"credential", "method", b"method", "wanted_calls", b"wanted_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -231,15 +238,21 @@ Global___AuthorizeRequest: _TypeAlias = AuthorizeRequest  # noqa: Y015
 
 @_typing.final
 class AuthorizeResponse(_message.Message):
-    """Admission of one call."""
+    """Admission of one call, and perhaps of some that will follow it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PRINCIPAL_FIELD_NUMBER: _builtins.int
     INTERNAL_TOKEN_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    GRANTED_CALLS_FIELD_NUMBER: _builtins.int
+    GRANT_DURATION_FIELD_NUMBER: _builtins.int
     internal_token: _builtins.str
     """The token to pass on to the services behind the front door."""
+    granted_calls: _builtins.int
+    """How many calls were admitted and counted, this one included: at least 1, at most `wanted_calls`, and beyond the
+    first no more than half of what the tightest limit had left.
+    """
     @_builtins.property
     def principal(self) -> Global___Principal:
         """Who they are."""
@@ -248,16 +261,24 @@ class AuthorizeResponse(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When that token expires."""
 
+    @_builtins.property
+    def grant_duration(self) -> _duration_pb2.Duration:
+        """How long, from this answer on, the calls beyond this one may be made without asking again; what is not used by
+        then is lost. Unset if this service makes no grants.
+        """
+
     def __init__(
         self,
         *,
         principal: Global___Principal | None = ...,
         internal_token: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        granted_calls: _builtins.int = ...,
+        grant_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "principal", b"principal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "grant_duration", b"grant_duration", "principal", b"principal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "internal_token", b"internal_token", "principal", b"principal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "grant_duration", b"grant_duration", "granted_calls", b"granted_calls", "internal_token", b"internal_token", "principal", b"principal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -83,7 +83,8 @@ class AuthServiceServicer:
 
     def Authorize(self, request, context):
         """Authorize answers who holds a credential and whether one more call of a method fits every rate limit,
-        in one step: a refused request consumes nothing. Called by services at the front door.
+        in one step: a refused request consumes nothing. Called by services at the front door. A credential that calls
+        often may be granted several calls at once: all of them are counted now, and need not ask again.
         Errors: UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED with RetryInfo and QuotaFailure.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

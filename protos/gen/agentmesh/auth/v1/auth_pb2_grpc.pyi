@@ -35,7 +35,8 @@ class AuthServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     Authorize: _grpc.UnaryUnaryMultiCallable[_auth_pb2.AuthorizeRequest, _auth_pb2.AuthorizeResponse]
     """Authorize answers who holds a credential and whether one more call of a method fits every rate limit,
-    in one step: a refused request consumes nothing. Called by services at the front door.
+    in one step: a refused request consumes nothing. Called by services at the front door. A credential that calls
+    often may be granted several calls at once: all of them are counted now, and need not ask again.
     Errors: UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED with RetryInfo and QuotaFailure.
     """
     IssueToken: _grpc.UnaryUnaryMultiCallable[_auth_pb2.IssueTokenRequest, _auth_pb2.IssueTokenResponse]
@@ -60,7 +61,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Authorize: _aio.UnaryUnaryMultiCallable[_auth_pb2.AuthorizeRequest, _auth_pb2.AuthorizeResponse]  # type: ignore[assignment]
     """Authorize answers who holds a credential and whether one more call of a method fits every rate limit,
-    in one step: a refused request consumes nothing. Called by services at the front door.
+    in one step: a refused request consumes nothing. Called by services at the front door. A credential that calls
+    often may be granted several calls at once: all of them are counted now, and need not ask again.
     Errors: UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED with RetryInfo and QuotaFailure.
     """
     IssueToken: _aio.UnaryUnaryMultiCallable[_auth_pb2.IssueTokenRequest, _auth_pb2.IssueTokenResponse]  # type: ignore[assignment]
@@ -88,7 +90,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.AuthorizeResponse, _abc.Awaitable[_auth_pb2.AuthorizeResponse]]:
         """Authorize answers who holds a credential and whether one more call of a method fits every rate limit,
-        in one step: a refused request consumes nothing. Called by services at the front door.
+        in one step: a refused request consumes nothing. Called by services at the front door. A credential that calls
+        often may be granted several calls at once: all of them are counted now, and need not ask again.
         Errors: UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED with RetryInfo and QuotaFailure.
         """
 
