@@ -13,8 +13,6 @@ SERVICE ?= conversation
 SECONDS ?= 10
 BENCH ?= turn
 
-PROTOS = $(shell find protos/agentmesh -name '*.proto' | sort)
-
 .PHONY: help setup proto proto-check fmt lint type test unit integration e2e demo up verify bench profile clean
 
 help: ## list the targets
@@ -37,7 +35,7 @@ proto-check: $(STAMP) ## lint the contracts; are the committed stubs the ones th
 	PATH="$(CURDIR)/$(BIN):$$PATH" protos/check.sh
 
 fmt: $(STAMP) ## format and fix what can be fixed
-	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff check --fix --exit-zero --quiet .
 	$(BIN)/ruff format .
 
 lint: $(STAMP) proto-check ## style, layers and contracts

@@ -1,5 +1,9 @@
 """`agentmesh chat`: a conversation in the terminal."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 
 from libs.cli.state import Access
@@ -55,9 +59,20 @@ def footer(reply: Reply) -> str:
     return " · ".join(parts)
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    # asyncio's own handler cancels the task at Ctrl-C, which a task that blocks in `input` does not notice.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 def _read(console: Console) -> str | None:
     try:
-        text = console.input("\n[bold cyan]you[/bold cyan] ").strip()
+        with _interruptible():
+            text = console.input("\n[bold cyan]you[/bold cyan] ").strip()
     except (EOFError, KeyboardInterrupt):
         return None
     return None if text in _END else text

@@ -7,14 +7,15 @@ from rich.table import Table
 
 from agentmesh.auth.v1 import auth_pb2 as pb
 from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceStub
-from libs.cli.tenants import auth_channel, auth_errors
+from libs.cli.tenants import auth_channel
 from libs.core.ids import new_request_id
+from libs.mesh.errors import typed_errors
 
 
 async def create_tenant(target: str, credential: str, name: str, console: Console) -> None:
     """Make a tenant and print its id."""
     async with auth_channel(target, credential) as channel:
-        with auth_errors():
+        with typed_errors("auth"):
             response = await AuthServiceStub(channel).CreateTenant(
                 pb.CreateTenantRequest(request_id=new_request_id(), display_name=name)
             )
@@ -24,7 +25,7 @@ async def create_tenant(target: str, credential: str, name: str, console: Consol
 async def create(target: str, credential: str, request: pb.CreateApiKeyRequest, console: Console) -> None:
     """Make a key and print it, this once."""
     async with auth_channel(target, credential) as channel:
-        with auth_errors():
+        with typed_errors("auth"):
             response = await AuthServiceStub(channel).CreateApiKey(request)
     console.print(response.credential, soft_wrap=True, highlight=False)
     console.print("[dim]Keep it: it is shown this once.[/dim]")
@@ -38,7 +39,7 @@ async def list_keys(target: str, credential: str, tenant_id: str, console: Conso
     async with auth_channel(target, credential) as channel:
         stub, token = AuthServiceStub(channel), ""
         while True:
-            with auth_errors():
+            with typed_errors("auth"):
                 page = await stub.ListApiKeys(pb.ListApiKeysRequest(tenant_id=tenant_id, page_token=token))
             for key in page.api_keys:
                 scopes, made = " ".join(key.scopes), _day(key.create_time.seconds)
@@ -52,7 +53,7 @@ async def list_keys(target: str, credential: str, tenant_id: str, console: Conso
 async def revoke(target: str, credential: str, key_id: str, console: Console) -> None:
     """End a key's life."""
     async with auth_channel(target, credential) as channel:
-        with auth_errors():
+        with typed_errors("auth"):
             await AuthServiceStub(channel).RevokeApiKey(
                 pb.RevokeApiKeyRequest(request_id=new_request_id(), key_id=key_id)
             )

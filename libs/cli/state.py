@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from libs.cli.stack.private_file import write_private
+
 _FILE: Final = "mesh.json"
-_OWNER_ONLY: Final = 0o600
 TARGET_VARIABLE: Final = "AGENTMESH_TARGET"
 KEY_VARIABLE: Final = "AGENTMESH_API_KEY"
 
@@ -42,12 +43,7 @@ class MeshState:
 
     def save(self, directory: Path) -> None:
         """Keep it where `load` finds it, for its owner alone."""
-        # Made anew and then put in its place: nobody reads half of it, and no older file lends it its permissions.
-        path = directory / f".{_FILE}"
-        path.unlink(missing_ok=True)
-        path.touch(_OWNER_ONLY)
-        path.write_text(json.dumps(asdict(self), indent=2))
-        path.replace(directory / _FILE)
+        write_private(directory / _FILE, json.dumps(asdict(self), indent=2))
 
     @classmethod
     def load(cls, directory: Path) -> Self:

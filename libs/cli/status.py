@@ -11,6 +11,7 @@ from libs.cli.state import MeshState
 from libs.cli.tokens import exchange
 from libs.core.money import format_usd
 from libs.mesh.channel import MeshChannel
+from libs.mesh.errors import typed_errors
 from libs.mesh.options import MeshOptions
 from libs.mesh.service_token import StaticToken
 
@@ -50,7 +51,8 @@ async def _overview(state: MeshState, addresses: list[str]) -> GetOverviewRespon
     token = await exchange(state.auth_target, state.api_key)
     target = "static:///" + ",".join(addresses)
     async with MeshChannel(target, MeshOptions(token_source=StaticToken(token))) as channel:
-        return await MonitoringServiceStub(channel).GetOverview(GetOverviewRequest())
+        with typed_errors("monitoring"):
+            return await MonitoringServiceStub(channel).GetOverview(GetOverviewRequest())
 
 
 def _print_overview(overview: GetOverviewResponse, console: Console) -> None:

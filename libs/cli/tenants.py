@@ -1,16 +1,12 @@
 """Tenants and keys, as operators make them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
-
-import grpc
 
 from agentmesh.auth.v1 import auth_pb2 as pb
 from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceStub
 from libs.core.ids import new_request_id
 from libs.mesh.channel import MeshChannel
-from libs.mesh.errors import decode
+from libs.mesh.errors import typed_errors
 from libs.mesh.options import MeshOptions
 from libs.mesh.service_token import StaticToken
 
@@ -24,21 +20,12 @@ def auth_channel(target: str, credential: str) -> MeshChannel:
     return MeshChannel(target, MeshOptions(token_source=StaticToken(credential)))
 
 
-@contextmanager
-def auth_errors() -> Iterator[None]:
-    """What auth answers inside the block is raised as MeshError."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise decode(error, "auth") from error
-
-
 async def make_local_tenant(auth_target: str, root_key: str, *, user_id: str = "local") -> str:
     """A new tenant for this machine, and a key for it."""
     async with auth_channel(auth_target, root_key) as channel:
         limits = pb.RateLimits(tenant_per_minute=_PLENTY, user_per_minute=_PLENTY)
         request = pb.CreateTenantRequest(request_id=new_request_id(), display_name="local", rate_limits=limits)
-        with auth_errors():
+        with typed_errors("auth"):
             tenant = await AuthServiceStub(channel).CreateTenant(request)
         return await make_key(channel, tenant.tenant.tenant_id, user_id)
 
@@ -48,6 +35,6 @@ async def make_key(channel: MeshChannel, tenant_id: str, user_id: str, name: str
     request = pb.CreateApiKeyRequest(
         request_id=new_request_id(), tenant_id=tenant_id, user_id=user_id, display_name=name, scopes=LOCAL_SCOPES
     )
-    with auth_errors():
+    with typed_errors("auth"):
         response = await AuthServiceStub(channel).CreateApiKey(request)
     return response.credential

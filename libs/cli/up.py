@@ -1,7 +1,6 @@
 """`agentmesh up`: the whole mesh on this machine, with a live table of its health."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
@@ -14,8 +13,10 @@ from rich.text import Text
 from libs.cli.stack.mesh import LocalMesh
 from libs.cli.stack.plans import StackOptions
 from libs.cli.stack.process import Process
+from libs.cli.stack.restarts import Restarts
 from libs.cli.state import MeshState, ProcessState
 from libs.cli.tenants import make_local_tenant
+from libs.core.clock import SystemClock
 from libs.core.signals import on_first_signal
 
 _REFRESH_SECONDS: Final = 1.0
@@ -80,24 +81,26 @@ def describe(mesh: LocalMesh, api_key: str) -> MeshState:
 
 
 async def _watch(mesh: LocalMesh, api_key: str, console: Console) -> None:
-    restarts: Counter[str] = Counter()
+    restarts = Restarts(SystemClock())
     with Live(console=console, auto_refresh=False) as live:
         while True:
             health = {process.plan.name: await mesh.serving(process) for process in mesh.processes}
-            live.update(_table(mesh, health, restarts), refresh=True)
+            live.update(_table(mesh, health, restarts.counts), refresh=True)
+            for name, serving in health.items():
+                restarts.served(name, serving)
             if await _revive(mesh, restarts):
                 # With another process id and another admin port.
                 describe(mesh, api_key).save(mesh.directory)
             await asyncio.sleep(_REFRESH_SECONDS)
 
 
-async def _revive(mesh: LocalMesh, restarts: Counter[str]) -> bool:
+async def _revive(mesh: LocalMesh, restarts: Restarts) -> bool:
     """Start again what has ended; whether a process that was started again listens now."""
     listens = False
     for process in mesh.processes:
         if not process.alive:
-            restarts[process.plan.name] += 1
-            await process.start()
+            if restarts.due(process.plan.name):
+                await process.start()
         elif not process.announced:
             with suppress(OSError):
                 process.read_announcement()
@@ -105,12 +108,12 @@ async def _revive(mesh: LocalMesh, restarts: Counter[str]) -> bool:
     return listens
 
 
-def _table(mesh: LocalMesh, health: Mapping[str, bool], restarts: Counter[str]) -> Table:
+def _table(mesh: LocalMesh, health: Mapping[str, bool], restarts: Mapping[str, int]) -> Table:
     table = Table(title="agentmesh", title_justify="left", header_style="bold")
     for heading in ("process", "health", "gRPC", "admin", "pid", "restarts"):
         table.add_column(heading, justify="right" if heading in ("pid", "restarts") else "left")
     for process in mesh.processes:
-        table.add_row(*_row(process, health[process.plan.name], restarts[process.plan.name]))
+        table.add_row(*_row(process, health[process.plan.name], restarts.get(process.plan.name, 0)))
     return table
 
 

@@ -1,5 +1,6 @@
 """The asynchronous client."""
 
+import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
@@ -14,6 +15,8 @@ from agentmesh.conversation.v1.conversation_pb2_grpc import ConversationServiceS
 from agentmesh.conversation.v1.job_pb2_grpc import JobServiceStub
 from libs.client.replies import Conversation, JobUpdate, Reply
 from libs.client.requests import DEFAULT, Options
+from libs.core.clock import Clock, SystemClock
+from libs.core.deadline import Deadline
 from libs.core.errors import Code, MeshError, Reason
 from libs.core.ids import new_request_id
 from libs.mesh.channel import MeshChannel
@@ -22,6 +25,9 @@ from libs.mesh.options import MeshOptions
 from libs.mesh.service_token import StaticToken
 
 _RESUMPTIONS: Final = 3
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+_WATCHED_ON: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 _SERVICE: Final = "conversation"
 
 
@@ -48,14 +54,22 @@ class AgentMesh:
         credential: an API key (`amk_...`) or a token.
         timeout: seconds an answer may take.
         options: of the channel; its token source is replaced by the credential.
+        clock: paces the watching of jobs; the machine's own if not given.
     """
 
     def __init__(
-        self, target: str, credential: str, *, timeout: float = 120.0, options: MeshOptions | None = None
+        self,
+        target: str,
+        credential: str,
+        *,
+        timeout: float = 120.0,
+        options: MeshOptions | None = None,
+        clock: Clock | None = None,
     ) -> None:
         base = options if options is not None else MeshOptions()
         self.channel: Final = MeshChannel(target, _with_credential(base, credential))
         self._timeout: Final = timeout
+        self._clock: Final = clock if clock is not None else SystemClock()
         self._conversations: Final = ConversationServiceStub(self.channel)
         self._jobs: Final = JobServiceStub(self.channel)
 
@@ -118,9 +132,10 @@ class AgentMesh:
             options=options.to_proto(),
         )
         given = ""
+        deadline = Deadline.after(self._timeout, self._clock)
         for resumption in range(_RESUMPTIONS + 1):
             try:
-                async with aclosing(self._stream_from(request, given)) as events:
+                async with aclosing(self._stream_from(request, given, deadline.remaining())) as events:
                     async for event in events:
                         if isinstance(event, str):
                             given += event
@@ -133,10 +148,13 @@ class AgentMesh:
                 if error.code is not Code.UNAVAILABLE or resumption == _RESUMPTIONS:
                     raise
 
-    async def _stream_from(self, request: pb.StreamMessageRequest, given: str) -> AsyncGenerator[str | Reply, None]:
+    async def _stream_from(
+        self, request: pb.StreamMessageRequest, given: str, timeout: float
+    ) -> AsyncGenerator[str | Reply, None]:
         received = ""
-        with _typed_errors():
-            async for response in self._conversations.StreamMessage(request, timeout=self._timeout):
+        call = self._conversations.StreamMessage(request, timeout=timeout)
+        with _typed_errors(), _cancelled_at_end(call):
+            async for response in call:
                 before = len(received)
                 received += response.text
                 compared = min(len(received), len(given))
@@ -149,6 +167,7 @@ class AgentMesh:
                         raise _OtherAnswerError
                     yield Reply.of(response.message, response.report)
                     return
+        raise MeshError(Reason.MODEL_STREAM_BROKEN, "The stream ended without its reply.")
 
     async def list_messages(self, conversation_id: str) -> list[pb.Message]:
         """All messages, oldest first."""
@@ -172,21 +191,45 @@ class AgentMesh:
             response = await self._jobs.SubmitJob(request)
         return JobUpdate.of(response.job)
 
-    async def watch_job(self, job_id: str) -> AsyncGenerator[JobUpdate, None]:
-        """The job now and at each change, until it has finished; goes on by itself when a replica dies."""
-        seen = 0
-        for resumption in range(_RESUMPTIONS + 1):
-            request = job_pb2.WatchJobRequest(job_id=job_id, after_revision=seen)
+    async def watch_job(self, job_id: str, *, timeout: float | None = None) -> AsyncGenerator[JobUpdate, None]:
+        """The job now and at each change, until it has finished.
+
+        Goes on by itself when a replica dies, and when nothing happens for longer than one call may take.
+
+        Args:
+            job_id: which.
+            timeout: seconds to watch at most; None watches until the job has finished.
+
+        Raises:
+            MeshError: with the service's reason; DEADLINE_TOO_SHORT, or what kept the service from answering, if the
+                job has not finished within the timeout.
+        """
+        deadline = Deadline.after(math.inf if timeout is None else timeout, self._clock)
+        seen, pause = 0, _FIRST_PAUSE
+        while True:
+            broken = MeshError(Reason.DEADLINE_TOO_SHORT, domain=_SERVICE)
             try:
-                call = self._jobs.WatchJob(request, timeout=self._timeout)
-                with _typed_errors(), _cancelled_at_end(call):
-                    async for response in call:
-                        seen = response.job.revision
-                        yield JobUpdate.of(response.job)
-                return
+                async with aclosing(self._watch_from(job_id, seen, deadline)) as updates:
+                    async for update in updates:
+                        seen, pause = update.revision, _FIRST_PAUSE
+                        yield update
+                        if update.finished:
+                            return
             except MeshError as error:
-                if error.code is not Code.UNAVAILABLE or resumption == _RESUMPTIONS:
+                if error.code not in _WATCHED_ON:
                     raise
+                broken = error
+            if deadline.remaining() <= pause:
+                raise broken
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _watch_from(self, job_id: str, seen: int, deadline: Deadline) -> AsyncGenerator[JobUpdate, None]:
+        request = job_pb2.WatchJobRequest(job_id=job_id, after_revision=seen)
+        call = self._jobs.WatchJob(request, timeout=min(self._timeout, deadline.remaining()))
+        with _typed_errors(), _cancelled_at_end(call):
+            async for response in call:
+                yield JobUpdate.of(response.job)
 
     async def cancel_job(self, job_id: str) -> JobUpdate:
         """Stop a job that has not finished."""

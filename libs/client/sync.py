@@ -61,12 +61,17 @@ class SyncAgentMesh:
             content=text,
             options=options.to_proto(),
         )
-        with _typed_errors():
-            for response in self._stub.StreamMessage(request, timeout=self._timeout, metadata=self._metadata):
-                if response.text:
-                    yield response.text
-                if response.HasField("message"):
-                    yield Reply.of(response.message, response.report)
+        call = self._stub.StreamMessage(request, timeout=self._timeout, metadata=self._metadata)
+        try:
+            with _typed_errors():
+                for response in call:
+                    if response.text:
+                        yield response.text
+                    if response.HasField("message"):
+                        yield Reply.of(response.message, response.report)
+        finally:
+            # Whoever stops reading early stops the model too; a finished call is not disturbed.
+            call.cancel()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The settings base. A process either starts with settings that are all valid or lists every fault and stops."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NoReturn, TypeVar
 
 from pydantic import Field, ValidationError
@@ -54,17 +54,8 @@ def variable(field: str) -> str:
     return f"{PREFIX}{field.upper()}"
 
 
-def faults(settings_type: type[Settings], environment: Mapping[str, object]) -> list[str]:
-    """What is wrong with field values given by name, one line each, naming the variable; empty if nothing is."""
-    try:
-        settings_type.model_validate(environment)
-    except ValidationError as error:
-        return _lines(error)
-    return []
-
-
-def _lines(error: ValidationError) -> list[str]:
-    # Never the offending value: it may be a secret.
+def fault_lines(error: ValidationError) -> list[str]:
+    """What is wrong, one line each, naming the variable and never the value, which may be a secret."""
     lines = []
     for fault in error.errors(include_input=False, include_url=False):
         name = variable(str(fault["loc"][0])) if fault["loc"] else "settings"
@@ -73,7 +64,7 @@ def _lines(error: ValidationError) -> list[str]:
 
 
 def _refuse(settings_type: type[Settings], error: ValidationError) -> NoReturn:
-    lines = _lines(error)
+    lines = fault_lines(error)
     print(f"{len(lines)} setting(s) missing or invalid:", file=sys.stderr)
     for line in lines:
         print(f"  {line}", file=sys.stderr)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final
 
+_MAX_VIOLATIONS: Final = 20
+_MAX_TEXT: Final = 200
+
 
 class Code(IntEnum):
     """The gRPC status codes, by their numbers on the wire; here so that domain code need not import grpc."""
@@ -145,11 +148,20 @@ def invalid(field: str, description: str) -> MeshError:
 
 
 def invalid_fields(violations: Sequence[FieldViolation]) -> MeshError:
-    """INVALID_ARGUMENT naming every faulty field at once."""
-    text = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
-    return MeshError(Reason.INVALID_FIELD, text, violations=violations)
+    """INVALID_ARGUMENT naming every faulty field at once; of very many the first 20, as errors travel in headers."""
+    named = [
+        FieldViolation(_cut(violation.field), _cut(violation.description)) for violation in violations[:_MAX_VIOLATIONS]
+    ]
+    faults = [f"{violation.field}: {violation.description}" for violation in named]
+    if len(violations) > len(named):
+        faults.append(f"... and {len(violations) - len(named)} more")
+    return MeshError(Reason.INVALID_FIELD, "; ".join(faults), violations=named)
 
 
 def not_found(what: str) -> MeshError:
     """NOT_FOUND; the same whether the resource is missing or another tenant's."""
     return MeshError(Reason.NOT_FOUND, f"There is no such {what}.")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 3]}..."

@@ -11,7 +11,7 @@ from libs.mesh.picker.base import Picker, Policy
 
 
 class Candidate(Protocol):
-    """What a balancer knows of an endpoint; the simulator brings endpoints of its own."""
+    """What a balancer knows of an endpoint: nothing of its connection, so that it can be tested without one."""
 
     @property
     def address(self) -> str:

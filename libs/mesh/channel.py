@@ -70,7 +70,7 @@ class MeshChannel(grpc.aio.Channel):
             rng: the source of jitter; None seeds one from the operating system.
             tasks: follows a `dns:///` target, so that the channel need not be entered; it must be closed before the
                 group can end.
-            resolver: replaces the one that `target` names, for tests and the simulator.
+            resolver: replaces the one that `target` names, for tests.
 
         Raises:
             InvalidConfigurationError: naming every fault of the target.

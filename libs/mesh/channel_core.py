@@ -11,7 +11,7 @@ import grpc
 from libs.core.clock import Clock
 from libs.core.rng import Rng
 from libs.mesh.balancer import Balancer, BalancerStatistics
-from libs.mesh.breaker import Breaker, State, classify
+from libs.mesh.breaker import Breaker, Outcome, State, classify
 from libs.mesh.budget import BudgetStatistics, RetryBudget
 from libs.mesh.connectivity import States, aggregate, wait_for_any_change
 from libs.mesh.endpoint import Endpoint, EndpointStatistics, dialer
@@ -123,8 +123,13 @@ class ChannelCore:
             endpoint = self.pick(avoid)
             if endpoint is None or endpoint.connect() is grpc.ChannelConnectivity.READY:
                 return endpoint
+            self.discard(endpoint)
             avoid = (*avoid, endpoint)
         return None
+
+    def discard(self, endpoint: Endpoint) -> None:
+        """A picked endpoint is not called after all: if the call was to be its probe, another one may be."""
+        self._balancer.record(endpoint, Outcome.NEUTRAL, self.clock.monotonic())
 
     def finished(self, endpoint: Endpoint, code: grpc.StatusCode, started: float, timeout: float) -> None:
         """An attempt at `endpoint`, given `timeout` seconds at `started`, ended with `code`."""

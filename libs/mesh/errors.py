@@ -1,6 +1,7 @@
 """A peer's failure, read back into a typed error."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import grpc
@@ -53,6 +54,15 @@ def decode(error: grpc.aio.AioRpcError, domain: str) -> MeshError:
         retry_after=_retry_after(status.details),
         domain=info.domain or domain,
     )
+
+
+@contextmanager
+def typed_errors(domain: str) -> Iterator[None]:
+    """What the service `domain` answers to calls inside the block is raised as MeshError."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise decode(error, domain) from error
 
 
 def _error_info(details: Details) -> error_details_pb2.ErrorInfo | None:

@@ -1,4 +1,4 @@
-"""Whether a failed attempt is worth another one, and after how long: pure, so that the simulator decides the same."""
+"""Whether a failed attempt is worth another one, and after how long: pure, with neither time nor a network in it."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,6 @@
 """Verification of our own tokens: EdDSA JWTs, checked once each against auth's published keys."""
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +29,8 @@ class JwksOptions:
     """Seconds after which the set is fetched again, so that withdrawn keys go away."""
     retry_interval: float = 1.0
     """Seconds between fetches while they fail and we have nothing."""
+    fetch_timeout: float = 2.0
+    """Seconds until an unanswered fetch has failed."""
 
 
 class Jwks:
@@ -51,13 +52,16 @@ class Jwks:
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str) -> jwt.PyJWK:
-        """The key called `key_id`.
+        """The key called `key_id`; one that we know is good for as long as we cannot learn better.
 
         Raises:
             MeshError: INVALID_CREDENTIALS if auth does not know it, PEER_UNAVAILABLE if auth cannot be asked.
         """
         found = self._keys.get(key_id)
         if found is not None and self._age() < self._options.max_age:
+            return found
+        if found is not None and self._lock.locked():
+            # Somebody is asking already.
             return found
         async with self._lock:
             await self._refresh(known=key_id in self._keys)
@@ -74,13 +78,18 @@ class Jwks:
         wait = self._options.retry_interval if failing and not known else self._options.min_interval
         if now - self._tried_at < wait:
             return
-        self._tried_at = now
+        before, self._tried_at = self._tried_at, now
         try:
-            text = await self._fetch()
-        except (MeshError, grpc.RpcError):
-            # The last good set stays: tokens already issued remain valid while auth is away.
+            async with asyncio.timeout(self._options.fetch_timeout):
+                keys = _parse(await self._fetch())
+        except asyncio.CancelledError:
+            # Whoever asked gave up: that says nothing about auth, so the next one asks again.
+            self._tried_at = before
+            raise
+        except (MeshError, grpc.RpcError, TimeoutError):
+            # The last good set stays: tokens already issued remain valid while auth is away or talks nonsense.
             return
-        self._keys = _parse(text)
+        self._keys = keys
         self._fetched_at = now
 
     def _age(self) -> float:
@@ -195,10 +204,14 @@ def _principal(claims: Mapping[str, object]) -> Principal:
 
 def _parse(text: str) -> Mapping[str, jwt.PyJWK]:
     try:
-        keys = jwt.PyJWKSet.from_dict(json.loads(text)).keys
-    except (ValueError, jwt.PyJWTError):
+        found = jwt.PyJWKSet.from_json(text).keys
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError):
+        # PyJWT takes for granted that JSON is an object of lists of objects.
         raise _auth_unavailable() from None
-    return {key.key_id: key for key in keys if key.key_id is not None}
+    keys = {key.key_id: key for key in found if key.key_id is not None}
+    if not keys:
+        raise _auth_unavailable()
+    return keys
 
 
 def _auth_unavailable() -> MeshError:

@@ -20,7 +20,7 @@ from libs.server.spec import Access, MethodPolicy, ServiceSpec
 _PENDING_CALLS: Final = 10_000
 _REFLECTION: Final[Mapping[str, MethodPolicy]] = {
     f"/{reflection.SERVICE_NAME}/ServerReflectionInfo": MethodPolicy(
-        Access.PUBLIC, default_timeout=float("inf"), housekeeping=True
+        Access.PUBLIC, default_timeout=health.LIFETIME_SECONDS, housekeeping=True
     )
 }
 
@@ -59,7 +59,7 @@ def _options(settings: ServerSettings, rng: Rng) -> list[tuple[str, int]]:
     return [
         # A taken port is an error, not a second process that gets every other connection.
         ("grpc.so_reuseport", 0),
-        # Clients ping every 10 s; less than half of that is abuse.
+        # Clients ping every 30 s (`MeshOptions.keepalive`); those that ping seven times as often are sent away.
         ("grpc.http2.min_ping_interval_without_data_ms", 4_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -18,7 +18,9 @@ from libs.core.errors import not_found
 from libs.server.spec import Access, MethodPolicy
 
 HEALTH_SERVICE: Final = str(SERVICE_NAME)
-_PUBLIC: Final = MethodPolicy(Access.PUBLIC, default_timeout=float("inf"), housekeeping=True)
+LIFETIME_SECONDS: Final = 600.0
+"""How long a watch lasts; who still wants to know asks again. Nobody has to prove who they are to open one."""
+_PUBLIC: Final = MethodPolicy(Access.PUBLIC, default_timeout=LIFETIME_SECONDS, housekeeping=True)
 POLICIES: Final[Mapping[str, MethodPolicy]] = {
     f"/{HEALTH_SERVICE}/{name}": _PUBLIC for name in ("Check", "List", "Watch")
 }

@@ -12,6 +12,7 @@ from libs.core.clock import Clock
 from libs.core.rng import Rng
 from libs.mesh.channel import MeshChannel
 from libs.mesh.options import MeshOptions
+from libs.server import tls
 from libs.server.auth import Jwks, TokenAuthenticator
 from libs.server.service_token import ServiceTokenSource
 from libs.server.settings import ServerSettings
@@ -60,12 +61,13 @@ class Peers:
 
     Args:
         service: our name.
-        settings: where auth is and how we prove ourselves to it.
+        settings: where auth is, how we prove ourselves to it, and whether peers are dialled with TLS.
         around: what the channels and tokens are made with.
     """
 
     def __init__(self, service: str, settings: ServerSettings, around: Surroundings) -> None:
         self._around = around
+        self._credentials = tls.channel_credentials(settings)
         self._channels = AsyncExitStack()
         self._auth: MeshChannel | None = None
         self._tokens: ServiceTokenSource | None = None
@@ -99,8 +101,9 @@ class Peers:
 
     def _open(self, target: str, options: MeshOptions) -> MeshChannel:
         around = self._around
+        chosen = options if options.credentials is not None else replace(options, credentials=self._credentials)
         channel = MeshChannel(
-            target, options, telemetry=around.telemetry, clock=around.clock, rng=around.rng, tasks=around.tasks
+            target, chosen, telemetry=around.telemetry, clock=around.clock, rng=around.rng, tasks=around.tasks
         )
         self._channels.push_async_callback(channel.close)
         return channel

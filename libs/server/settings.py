@@ -53,6 +53,10 @@ class ServerSettings(Settings):
     tls_client_ca_file: Path | None = Field(
         default=None, description="PEM CAs; if set, clients must show a certificate"
     )
+    tls_ca_file: Path | None = Field(
+        default=None,
+        description="PEM CAs of our peers; if set, every peer is dialled with TLS and shown our own certificate",
+    )
 
     @model_validator(mode="after")
     def _belong_together(self) -> Self:

@@ -7,7 +7,6 @@ from typing import Final, Protocol, Self, TypeAlias, cast
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.cluster import LoadBalancingStrategy
 from redis.exceptions import RedisClusterException, RedisError
 
 from libs.store.failures import Guard, translate
@@ -47,8 +46,6 @@ def connect(
     max_connections: int = 32,
     timeout: float = 2.0,
     connect_timeout: float = 1.0,
-    replica_url: str = "",
-    read_from_replicas: bool = False,
 ) -> "Store":
     """The store at `url`. Nothing is dialled before the first command; `ping()` finds out whether it is there.
 
@@ -59,8 +56,6 @@ def connect(
             at most `connect_timeout`.
         timeout: seconds until an unanswered command fails.
         connect_timeout: seconds for a connection to come up.
-        replica_url: a replica of a single server; a cluster knows its own.
-        read_from_replicas: whether `Store.read` may ask replicas, whose data may be a moment old.
 
     Raises:
         ValueError: the URL or a limit makes no sense.
@@ -68,25 +63,23 @@ def connect(
     limits = Limits(timeout, connect_timeout, max_connections)
     for scheme, plain in _CLUSTER_SCHEMES.items():
         if url.startswith(scheme):
-            cluster = _cluster(plain + url.removeprefix(scheme), limits, read_from_replicas)
-            return Store(cluster, _ClusterCaller(cluster), None, limits)
+            cluster = _cluster(plain + url.removeprefix(scheme), limits)
+            return Store(cluster, _ClusterCaller(cluster), limits)
     link = Link(parse_address(url), limits)
-    replica = Link(parse_address(replica_url), limits) if read_from_replicas and replica_url else None
-    return Store(_single(url, limits), link, replica, limits)
+    return Store(_single(url, limits), link, limits)
 
 
 class Store:
     """A connected Redis. Use `execute` and `Script` for speed and `redis`, under `guard()`, for everything else."""
 
-    def __init__(self, redis: AnyRedis, caller: Caller, replica: Link | None, limits: Limits) -> None:
+    def __init__(self, redis: AnyRedis, caller: Caller, limits: Limits) -> None:
         self.redis: Final = redis
         self.limits: Final = limits
         self._caller: Final = caller
-        self._replica: Final = replica
         self._guard: Final = Guard()
 
     def __repr__(self) -> str:
-        return f"Store({self._caller!r}, replica={self._replica!r})"
+        return f"Store({self._caller!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,19 +105,6 @@ class Store:
         """Like `execute`, but failures are redis.exceptions, for callers that tell them apart."""
         return await self._caller.call(command)
 
-    async def read(self, *command: Argument) -> Reply:
-        """Like `execute` for a reading command that may see data a moment old: from the replica, if there is one.
-
-        A replica that fails is passed over: the primary answers.
-        """
-        if self._replica is not None:
-            try:
-                return await self._replica.call(command)
-            except RedisError:
-                # Whatever is wrong with the replica, the primary gives the answer or the error that counts.
-                pass
-        return await self.execute(*command)
-
     def guard(self) -> Guard:
         """`with store.guard():` around uses of `redis`, so that its failures leave as `MeshError`."""
         return self._guard
@@ -135,9 +115,8 @@ class Store:
 
     async def close(self) -> None:
         """Close every connection; callers that still wait fail."""
-        for link in (self._caller, self._replica):
-            if isinstance(link, Link):
-                await link.close()
+        if isinstance(self._caller, Link):
+            await self._caller.close()
         await self.redis.aclose()
         if isinstance(self.redis, Redis):
             await self.redis.connection_pool.disconnect()
@@ -176,7 +155,7 @@ def _single(url: str, limits: Limits) -> Redis:
     return Redis(connection_pool=pool)
 
 
-def _cluster(url: str, limits: Limits, read_from_replicas: bool) -> RedisCluster:
+def _cluster(url: str, limits: Limits) -> RedisCluster:
     return RedisCluster.from_url(
         url,
         max_connections=limits.max_connections,
@@ -184,5 +163,4 @@ def _cluster(url: str, limits: Limits, read_from_replicas: bool) -> RedisCluster
         socket_connect_timeout=limits.connect_timeout,
         protocol=_RESP,
         retry=Retry(NoBackoff(), 0),
-        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN if read_from_replicas else None,
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final, NamedTuple
 
 import grpc
@@ -13,8 +14,10 @@ from agentmesh.monitoring.v1.monitoring_pb2 import ReportUsageRequest, ReportUsa
 from libs.core.clock import Clock
 from libs.core.errors import Code, MeshError
 from libs.core.ids import new_request_id
+from libs.telemetry.logs import Logger
 
 _LAST_FLUSH_SECONDS: Final = 2.0
+_MAX_BATCH: Final = 5_000  # monitoring refuses more
 # Another try may end differently. Every other refusal is about the batch itself, and would stand in the way of all
 # that come after it.
 _PASSING: Final = frozenset(
@@ -42,6 +45,14 @@ class UsageOptions:
     interval: float = 1.0
     """Seconds between flushes."""
 
+    def __post_init__(self) -> None:
+        if self.capacity < 1:
+            raise ValueError(f"capacity must be at least 1, got {self.capacity}")
+        if not 1 <= self.batch <= _MAX_BATCH:
+            raise ValueError(f"batch must be 1 to {_MAX_BATCH}, got {self.batch}")
+        if not 0 < self.interval < inf:
+            raise ValueError(f"interval must be above 0 and finite, got {self.interval}")
+
 
 class UsageStatistics(NamedTuple):
     """A snapshot of the reporter."""
@@ -51,7 +62,7 @@ class UsageStatistics(NamedTuple):
     sent: int
     """Events that monitoring has acknowledged."""
     dropped: int
-    """Events lost because the buffer was full or monitoring refused their batch for good."""
+    """Events lost because the buffer was full, monitoring refused their batch for good, or the process ended."""
 
 
 class UsageReporter:
@@ -65,6 +76,7 @@ class UsageReporter:
         clock: paces the flushes.
         options: sizes and pace.
         dropped: counts the losses for the operators (`catalogue.USAGE_DROPPED`).
+        log: told of refusals, if given.
     """
 
     def __init__(
@@ -73,11 +85,13 @@ class UsageReporter:
         clock: Clock,
         options: UsageOptions | None = None,
         dropped: Counter | None = None,
+        log: Logger | None = None,
     ) -> None:
         self._send = send
         self._clock = clock
         self._options = options if options is not None else UsageOptions()
         self._dropped_metric = dropped
+        self._log = log
         self._buffer: deque[UsageEvent] = deque()
         self._unacknowledged: ReportUsageRequest | None = None
         self._sent = 0
@@ -91,7 +105,7 @@ class UsageReporter:
             self._drop(1)
 
     async def run(self) -> None:
-        """Flush every interval until cancelled, and once more then, for two seconds at most."""
+        """Flush every interval until cancelled, and once more then, for two seconds at most; the rest is dropped."""
         try:
             while True:
                 await self._clock.sleep(self._options.interval)
@@ -107,9 +121,10 @@ class UsageReporter:
             try:
                 await self._send(batch)
             except (MeshError, grpc.RpcError) as error:
-                if _code(error) in _PASSING:
+                code = _code(error)
+                if code in _PASSING:
                     return
-                self._drop(len(batch.events))
+                self._refused(code, len(batch.events))
             else:
                 self._sent += len(batch.events)
             self._unacknowledged = None
@@ -127,6 +142,11 @@ class UsageReporter:
         size = min(self._options.batch, len(self._buffer))
         return ReportUsageRequest(request_id=new_request_id(), events=[self._buffer.popleft() for _ in range(size)])
 
+    def _refused(self, code: Code, events: int) -> None:
+        if self._log is not None:
+            self._log.error("usage.refused", code=code.name, events=events)
+        self._drop(events)
+
     def _drop(self, events: int) -> None:
         self._dropped += events
         if self._dropped_metric is not None:
@@ -137,7 +157,16 @@ class UsageReporter:
             async with asyncio.timeout(_LAST_FLUSH_SECONDS):
                 await self.flush()
         except TimeoutError:
-            return
+            pass  # What it did not send is counted below.
+        finally:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        left = self.statistics().waiting
+        self._buffer.clear()
+        self._unacknowledged = None
+        if left:
+            self._drop(left)
 
     def __repr__(self) -> str:
         return f"UsageReporter({self.statistics()})"

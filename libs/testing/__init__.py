@@ -1,1 +1,1 @@
-"""What tests and the simulator stand on: a manual clock, misbehaving networks, fakes. Imported by tests alone."""
+"""What tests stand on: a manual clock, real gRPC servers in the test's process, servicer contexts, plain settings."""

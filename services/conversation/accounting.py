@@ -1,5 +1,6 @@
 """Turns, counted: every one that is run, by a caller or by a job, is reported once, however it ends."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
@@ -26,7 +27,8 @@ class AccountedTurns:
         context = require()
         context.log_fields["conversation_id"] = request.conversation_id
         context.log_fields["request_id"] = request.request_id
-        outcome = TurnOutcome(request.owner, 0.0, error_reason=Reason.CANCELLED.name)
+        # What stands if the turn ends in a way that no reason of the catalogue is for: a bug.
+        outcome = TurnOutcome(request.owner, 0.0, error_reason=Reason.INTERNAL.name)
         try:
             async with aclosing(self._turns.run(request)) as events:
                 async for event in events:
@@ -36,6 +38,11 @@ class AccountedTurns:
                     yield event
         except MeshError as error:
             outcome = TurnOutcome(request.owner, 0.0, error_reason=error.reason.name)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            # A caller that leaves once it has the answer has had it.
+            if outcome.report is None:
+                outcome = TurnOutcome(request.owner, 0.0, error_reason=Reason.CANCELLED.name)
             raise
         finally:
             self._usages.turn_ended(outcome.lasting(self._clock.monotonic() - started))

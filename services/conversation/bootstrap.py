@@ -177,4 +177,4 @@ def _usage_reporter(settings: Settings, runtime: Runtime) -> UsageReporter | Non
         return None
     stub = MonitoringServiceStub(runtime.dial(settings.monitoring_target))
     dropped = runtime.telemetry.metrics.counter(catalogue.USAGE_DROPPED)
-    return UsageReporter(stub.ReportUsage, runtime.clock, dropped=dropped)
+    return UsageReporter(stub.ReportUsage, runtime.clock, dropped=dropped, log=runtime.telemetry.log)

@@ -48,11 +48,14 @@ class Conversations:
         return await self._history.list(conversation_id, size, token)
 
     async def delete(self, owner: Owner, conversation_id: str, request_id: str) -> None:
-        """Remove the messages, then the record; a retry after a failure in between goes on. NOT_FOUND if missing.
+        """Close the conversation to turns, then remove the messages, then the record. NOT_FOUND if missing.
 
-        A request_id that has removed the conversation before does so again without a fault.
+        A removal that was cut off leaves a conversation that nobody can use; asking again, with the same request_id
+        or another, goes on. A request_id that has removed the conversation before does so again without a fault.
         """
-        if await self._store.get(owner, conversation_id) is None:
+        # First, because memory takes nothing more for a conversation that it has forgotten: a turn that could still
+        # begin would be answered and lost.
+        if not await self._store.begin_delete(owner, conversation_id):
             if await self._store.deleted_by(owner, request_id) != conversation_id:
                 raise not_found("conversation")
             return

@@ -39,6 +39,7 @@ class Draft:
         "request",
         "route",
         "saved_usd_micros",
+        "saw_all",
         "similarity",
         "stop_reason",
         "usage",
@@ -65,6 +66,8 @@ class Draft:
         self.stop_reason = StopReason.UNSPECIFIED
         self.confidence = 0.0
         self.fallback_count = 0
+        self.saw_all = True
+        """Whether the model was given the very history that the context fingerprint stands for."""
         self.was_appended = False
 
     @property
@@ -74,11 +77,12 @@ class Draft:
 
     @property
     def cacheable(self) -> bool:
-        """Whole, fresh answers that saw all of their context are worth keeping."""
+        """Whole, fresh answers of the model of choice that saw exactly their context are worth keeping."""
         return (
             self.route is Route.MODEL
             and self.stop_reason is StopReason.END_TURN
-            and "memory" not in self.degraded
+            and self.fallback_count == 0
+            and self.saw_all
             and not self.request.options.bypass_cache
         )
 

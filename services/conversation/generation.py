@@ -67,8 +67,11 @@ class AnswerWriter:
         except MeshError as error:
             raise_if_ours(error)
             draft.degrade("memory")
+            draft.saw_all = False
             return ()
-        if recalled.message_count < begun.turn_count * _MESSAGES_PER_TURN:
+        expected = begun.turn_count * _MESSAGES_PER_TURN
+        draft.saw_all = recalled.message_count == expected
+        if recalled.message_count < expected:
             # Turns still wait in the outbox, so the model does not see all that was said.
             draft.degrade("memory")
         return recalled.messages

@@ -1,7 +1,7 @@
 """Grants: calls that auth admitted ahead, for credentials that call so often that asking each time is the cost.
 
-A credential that made fewer than ten calls in any second is never granted more than it waits with, so every call of
-its asks.
+For a credential that makes fewer than ten calls in any second nothing is asked for beyond those of its calls that wait
+already: each is checked when it is made, and revoking the credential works at once.
 """
 
 from collections import OrderedDict

@@ -12,6 +12,8 @@ from services.conversation.job_ports import JobStore
 from services.conversation.jobs import Job, JobState
 from services.conversation.turn import Options, Owner
 
+WATCH_SECONDS: Final = 590.0
+"""How long one watch goes on; whoever wants to see more asks again."""
 _FIRST_POLL: Final = 0.05
 _SLOWEST_POLL: Final = 1.0
 
@@ -57,15 +59,16 @@ class JobService:
         return job
 
     async def watch(self, owner: Owner, job_id: str, after_revision: int) -> AsyncGenerator[Job, None]:
-        """The job whenever it has a revision the caller has not seen, until it has finished."""
+        """The job whenever it has a revision the caller has not seen, until it has finished or time is up."""
         # Polling holds no connection while nothing happens, and a lost notification costs nothing.
         seen, pause = after_revision, _FIRST_POLL
+        end = self._clock.monotonic() + WATCH_SECONDS
         while True:
             job = await self.get(owner, job_id)
             if job.revision > seen:
                 seen, pause = job.revision, _FIRST_POLL
                 yield job
-            if job.state.finished:
+            if job.state.finished or self._clock.monotonic() >= end:
                 return
             await self._clock.sleep(pause)
             pause = min(pause * 1.5, _SLOWEST_POLL)

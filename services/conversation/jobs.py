@@ -4,8 +4,9 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
-from libs.core.errors import Code, MeshError, Reason
+from libs.core.errors import MeshError, Reason
 from libs.core.rng import Rng
+from services.conversation.dependencies import MAY_PASS
 from services.conversation.turn import Answer, Options, Owner
 
 
@@ -93,9 +94,6 @@ class RetryPolicy:
 
 # More would overflow a float long after the ceiling was reached.
 _MOST_DOUBLINGS: Final = 64
-_WORTH_RETRYING: Final = frozenset(
-    {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.UNKNOWN}
-)
 
 
 def retry_delay(policy: RetryPolicy, attempt: int, error: MeshError, rng: Rng) -> float | None:
@@ -110,7 +108,7 @@ def retry_delay(policy: RetryPolicy, attempt: int, error: MeshError, rng: Rng) -
         error: how the last one ended.
         rng: for the jitter.
     """
-    if attempt >= policy.max_attempts or error.code not in _WORTH_RETRYING:
+    if attempt >= policy.max_attempts or error.code not in MAY_PASS:
         return None
     return backoff(policy, attempt, error, rng)
 

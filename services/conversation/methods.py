@@ -1,6 +1,5 @@
 """How calls of each method are treated: scopes, time limits, validation."""
 
-import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +9,8 @@ from services.conversation.settings import Settings
 
 _CHAT: Final = "chat"
 _MODEL_SECONDS: Final = 120.0
+# A watch ends by itself a little sooner; see `JobService.watch`.
+_WATCH_SECONDS: Final = 600.0
 
 
 def policies(settings: Settings) -> Mapping[str, MethodPolicy]:
@@ -27,7 +28,7 @@ def policies(settings: Settings) -> Mapping[str, MethodPolicy]:
     job = {
         "SubmitJob": _user(validate=say),
         "GetJob": _user(validate=validation.job),
-        "WatchJob": _user(math.inf, validation.watch),
+        "WatchJob": _user(_WATCH_SECONDS, validation.watch),
         "CancelJob": _user(validate=validation.cancel),
     }
     return {

@@ -46,15 +46,22 @@ class ConversationStore(Protocol):
     """The records of conversations. All calls raise STORE_UNAVAILABLE when the store cannot be reached."""
 
     async def create(self, owner: Owner, request_id: str, new: Conversation) -> Conversation:
-        """Keep `new`, or return what the same request_id made before."""
+        """Keep `new`, or return what the same request_id made before.
+
+        Raises REQUEST_ID_REUSED if that had another title or system prompt, NOT_FOUND if it was deleted since.
+        """
         ...
 
     async def get(self, owner: Owner, conversation_id: str) -> Conversation | None:
-        """The record, or None if the owner has none of that id."""
+        """The record, or None if the owner has none of that id, or one that is being removed."""
         ...
 
     async def list(self, owner: Owner, size: int, token: str) -> Page[Conversation]:
         """The latest made first. Raises INVALID_PAGE_TOKEN for a token it did not give."""
+        ...
+
+    async def begin_delete(self, owner: Owner, conversation_id: str) -> bool:
+        """From now on the conversation is missing to everything but its removal. False if there is no record."""
         ...
 
     async def delete(self, owner: Owner, conversation_id: str, request_id: str) -> None:
@@ -219,8 +226,11 @@ class History(Protocol):
         """The history worth reading before the next answer."""
         ...
 
-    async def append(self, turn: Turn) -> None:
-        """Keep a turn; the same request_id again adds nothing."""
+    async def append(self, turn: Turn) -> bool:
+        """Keep a turn. False if its request_id was appended before: then nothing was added, whatever it holds.
+
+        Raises NOT_FOUND if the conversation was deleted.
+        """
         ...
 
     async def find_turn(self, conversation_id: str, request_id: str) -> Answer | None:

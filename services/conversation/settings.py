@@ -24,7 +24,9 @@ class Settings(ServerSettings):
     max_content_bytes: int = Field(32_768, ge=1, le=262_144, description="longest message accepted, bytes of UTF-8")
     max_system_prompt_bytes: int = Field(32_768, ge=0, le=262_144, description="longest system prompt, bytes of UTF-8")
     context_max_tokens: int = Field(3_000, ge=1, le=1_000_000, description="history given to the model, in tokens")
-    default_max_tokens: int = Field(1_024, ge=1, le=128_000, description="longest answer unless asked for, in tokens")
+    default_max_tokens: int = Field(
+        0, ge=0, le=128_000, description="longest answer unless asked for, in tokens; 0 leaves it to the model router"
+    )
     fallback_answer: str = Field(
         "", description="given when no model can answer; empty fails the turn with the reason instead"
     )

@@ -44,6 +44,7 @@ def context_response(context: Context, message_count: int) -> pb.GetContextRespo
         messages=[types_pb.ChatMessage(role=_WIRE_ROLES[said.role], content=said.content) for said in context.messages],
         token_count=context.token_count,
         omitted_count=message_count - context.message_count,
+        message_count=message_count,
     )
 
 

@@ -58,8 +58,15 @@ class History(Protocol):
         """Add a turn at the end, once per request_id; to a deleted conversation it adds nothing."""
         ...
 
-    async def tail(self, key: ConversationKey, max_tokens: int, max_messages: int) -> Tail:
-        """The newest messages that together take at most `max_tokens`, and at most `max_messages` of them."""
+    async def tail(self, key: ConversationKey, max_tokens: int, max_messages: int, at_least: int = 0) -> Tail:
+        """The newest messages that together take at most `max_tokens`, and at most `max_messages` of them.
+
+        Args:
+            key: whose conversation.
+            max_tokens: of all together.
+            max_messages: how many, at most.
+            at_least: how many to bring, if there are as many, whatever they take.
+        """
         ...
 
     async def slice(self, key: ConversationKey, request_id: str, offset: int, limit: int) -> Slice:

@@ -13,6 +13,9 @@ from services.memory.context import choose
 from services.memory.ports import ConversationKey, History
 from services.memory.settings import MemorySettings
 
+_NEWEST_MESSAGES: Final = 4
+"""Read even if the budget does not hold them: enough to find the newest whole turn, which is shortened then."""
+
 
 class MemoryServicer(MemoryServiceServicer):
     """Acts for the tenant and the user of the caller's token, and for no other.
@@ -38,10 +41,14 @@ class MemoryServicer(MemoryServiceServicer):
     async def GetContext(self, request: pb.GetContextRequest, context: object) -> pb.GetContextResponse:
         """Return the newest whole turns that fit the budget."""
         budget = request.max_tokens or self._default_budget
-        tail = await self._history.tail(_key(request.conversation_id), budget, self._max_messages)
+        key = _key(request.conversation_id)
+        tail = await self._history.tail(key, budget, self._max_messages, _NEWEST_MESSAGES)
         chosen = choose([convert.spoken(record) for record in tail.records], budget)
         self._context_tokens.observe(chosen.token_count)
-        require().log_fields["context_tokens"] = chosen.token_count
+        log_fields = require().log_fields
+        log_fields["context_tokens"] = chosen.token_count
+        if chosen.shortened_count:
+            log_fields["context_shortened"] = chosen.shortened_count
         return convert.context_response(chosen, tail.message_count)
 
     async def ListMessages(self, request: pb.ListMessagesRequest, context: object) -> pb.ListMessagesResponse:

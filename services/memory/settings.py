@@ -1,17 +1,24 @@
 """What the memory service can be told."""
 
-from pydantic import Field
+from typing import Final
+
+from pydantic import Field, SecretStr
 
 from libs.server.settings import ServerSettings
 
-_DAY_SECONDS = 86_400
+_DAY_SECONDS: Final = 86_400
+_TARGET: Final = r"^[a-z0-9]+:///\S+$"
 
 
 class MemorySettings(ServerSettings):
     """Settings of the memory service."""
 
+    # Required here: nobody may read a conversation without a token, and auth knows the keys that sign tokens.
+    auth_target: str = Field(pattern=_TARGET, description="where auth is, such as dns:///auth:50051")
+    service_secret: SecretStr = Field(
+        min_length=1, description="the secret that services of one installation prove themselves to auth with"
+    )
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
         pattern=r"^rediss?(\+cluster)?://",
         description="the durable Redis that keeps conversations: redis://, rediss:// or redis+cluster://",
     )

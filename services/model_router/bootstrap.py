@@ -18,7 +18,7 @@ from services.model_router.convert import validate_generate
 from services.model_router.gate import Gate
 from services.model_router.generation import Generator, Upstream
 from services.model_router.models import Catalogue
-from services.model_router.ports import ModelProvider, Patience
+from services.model_router.ports import ModelProvider
 from services.model_router.prompt import Tier
 from services.model_router.routing import Router, RoutingPolicy
 from services.model_router.servicer import ModelRouterServicer
@@ -68,10 +68,9 @@ def _generator(
     usage: UsageReporter | None,
 ) -> Generator:
     policy = RoutingPolicy(Tier[settings.default_tier.upper()], settings.default_max_tokens, settings.max_tries)
-    patience = Patience(settings.first_text_timeout, settings.silence_timeout, settings.answer_timeout)
     gate = Gate(settings.max_upstream_calls, settings.max_upstream_wait)
     books = TelemetryBooks(runtime.telemetry.metrics, usage, runtime.service, runtime.clock)
-    return Generator(Upstream(provider, gate, patience), Router(catalogue, policy), books, runtime.clock)
+    return Generator(Upstream(provider, gate, settings.patience()), Router(catalogue, policy), books, runtime.clock)
 
 
 def _usage(settings: RouterSettings, runtime: Runtime) -> UsageReporter | None:
@@ -79,4 +78,4 @@ def _usage(settings: RouterSettings, runtime: Runtime) -> UsageReporter | None:
         return None
     stub = MonitoringServiceStub(runtime.dial(settings.monitoring_target))
     dropped = runtime.telemetry.metrics.counter(USAGE_DROPPED)
-    return UsageReporter(stub.ReportUsage, runtime.clock, dropped=dropped)
+    return UsageReporter(stub.ReportUsage, runtime.clock, dropped=dropped, log=runtime.telemetry.log)

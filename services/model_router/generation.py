@@ -8,7 +8,7 @@ from libs.core.clock import Clock
 from libs.core.deadline import Deadline
 from libs.core.errors import MeshError, Reason
 from libs.core.money import UsdMicros
-from services.model_router.attempt import Attempt, Sink
+from services.model_router.attempt import CANCELLED, Attempt, Sink
 from services.model_router.failures import Failure
 from services.model_router.gate import Gate
 from services.model_router.outcome import Generated, Hop
@@ -24,8 +24,9 @@ from services.model_router.ports import (
 from services.model_router.prompt import GenerationRequest
 from services.model_router.routing import Candidate, Router
 
-_CANCELLED: Final = "cancelled"
 _RETRY_AFTER_SECONDS: Final = 1.0
+_LEAST_TRY_SECONDS: Final = 10.0
+"""However many models are left, a try that is not streamed gets this long: less, and hardly any answer is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,9 @@ class Generator:
     async def _try_all(self, call: _Call, candidates: tuple[Candidate, ...]) -> Generated:
         failures: list[Failure] = []
         for candidate in candidates:
-            attempt = Attempt(candidate.model, self._clock, call.sink)
+            attempt = Attempt(candidate.model, candidate.prompt_tokens, self._clock, call.sink)
             try:
-                completion = await self._ask(call, candidate, attempt)
+                completion = await self._ask(call, candidate, attempt, len(candidates) - len(failures))
             except ProviderError as failed:
                 failure = failed.failure
                 failures.append(failure)
@@ -108,23 +109,32 @@ class Generator:
                 if not go_on:
                     raise _verdict(failures, attempt.has_written, call.deadline.expired) from failed
             except asyncio.CancelledError:
-                self._account(candidate, attempt.broke_off(_CANCELLED), call.hops)
+                self._account(candidate, attempt.broke_off(CANCELLED), call.hops)
                 raise
             else:
                 self._account(candidate, attempt.answered(completion.usage), call.hops)
                 return _generated(completion, call.hops, attempt.first_text_at - call.arrived)
         raise AssertionError("a router gives one candidate at least")
 
-    async def _ask(self, call: _Call, candidate: Candidate, attempt: Attempt) -> Completion:
-        left = call.deadline.remaining()
-        if left <= 0.0:
-            raise MeshError(Reason.DEADLINE_TOO_SHORT)
-        wanted = self._upstream.patience
-        patience = Patience(min(wanted.first_text, left), min(wanted.silence, left), min(wanted.total, left))
+    async def _ask(self, call: _Call, candidate: Candidate, attempt: Attempt, models_left: int) -> Completion:
+        patience = self._patience(call, models_left)
         asked = ModelCall(candidate.model, call.request, candidate.max_tokens, candidate.temperature, patience)
         if call.sink is not None:
             return await self._upstream.provider.stream(asked, attempt)
         return await self._upstream.provider.complete(asked)
+
+    def _patience(self, call: _Call, models_left: int) -> Patience:
+        """How long a try may take while `models_left` (itself included) may still be asked."""
+        left = call.deadline.remaining()
+        if left <= 0.0:
+            raise MeshError(Reason.DEADLINE_TOO_SHORT)
+        wanted = self._upstream.patience
+        total = min(wanted.total, left)
+        if call.sink is None:
+            # No sign of life tells a slow answer from none: each model gets its share, so that the next is asked in
+            # time. A stream needs none of this, it has to begin soon.
+            total = min(total, max(left / models_left, _LEAST_TRY_SECONDS))
+        return Patience(min(wanted.first_text, left), min(wanted.silence, left), total)
 
     def _account(self, candidate: Candidate, hop: Hop, hops: list[Hop], *, fell_back: bool = False) -> None:
         hops.append(hop)

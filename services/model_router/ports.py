@@ -65,6 +65,10 @@ class Listener(Protocol):
         """The model wrote `text`, not empty."""
         ...
 
+    def thought(self, text: str) -> None:
+        """The model thought `text`, not empty: paid as output, shown to nobody."""
+        ...
+
 
 class ModelProvider(Protocol):
     """Models that can be asked. Cancelling a call cancels the request at the provider."""

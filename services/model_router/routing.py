@@ -24,6 +24,8 @@ class Candidate:
     model: Model
     max_tokens: int
     """The longest answer it is asked for."""
+    prompt_tokens: int
+    """About how long the prompt is."""
     temperature: float | None
 
 
@@ -73,6 +75,7 @@ class Router:
         return Candidate(
             model,
             max_tokens=min(wanted, model.max_output_tokens, model.context_tokens - tokens),
+            prompt_tokens=tokens,
             temperature=request.temperature if model.temperature else None,
         )
 

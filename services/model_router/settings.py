@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from libs.server.settings import ServerSettings
 from services.model_router.catalogue import load
+from services.model_router.ports import Patience
 
 _TARGET: Final = r"^[a-z0-9]+:///\S+$"
 
@@ -41,7 +42,12 @@ class RouterSettings(ServerSettings):
         30.0, gt=0, description="seconds a streamed answer may take to begin before the next model is tried"
     )
     silence_timeout: float = Field(60.0, gt=0, description="seconds a streamed answer may pause")
-    answer_timeout: float = Field(300.0, gt=0, description="seconds one try may take altogether")
+    answer_timeout: float = Field(
+        120.0,
+        gt=0,
+        description="seconds one try may take altogether; one that is not streamed gets an equal share of what the "
+        "deadline leaves for the models still to be tried, if that is less",
+    )
     stream_interval: float = Field(
         0.025, ge=0, le=1, description="seconds between two pieces of a streamed answer, at least"
     )
@@ -50,6 +56,10 @@ class RouterSettings(ServerSettings):
         pattern=f"^$|{_TARGET}",
         description="where usage is reported, such as dns:///monitoring:50051; empty: nowhere",
     )
+
+    def patience(self) -> Patience:
+        """How long a try may take."""
+        return Patience(self.first_text_timeout, self.silence_timeout, self.answer_timeout)
 
     @field_validator("catalogue_path")
     @classmethod

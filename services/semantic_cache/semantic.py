@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from libs.core.clock import Clock
-from services.semantic_cache.decision import Verdict, judge
+from services.semantic_cache.decision import Verdict, judge, tells_of_speaker
 from services.semantic_cache.entry import Entry
 from services.semantic_cache.indexes import Indexes
 from services.semantic_cache.ports import Embedder, EntryStore, News
@@ -49,7 +49,9 @@ class SemanticSearch:
 
     def covers(self, question: Question) -> bool:
         """Whether a question may be found, and kept, by meaning."""
-        return question.shared and len(question.text) <= self._options.longest_text
+        return (
+            question.shared and len(question.text) <= self._options.longest_text and not tells_of_speaker(question.text)
+        )
 
     async def get_exact(self, key: Key) -> Entry | None:
         """The store's entry for the same text; brings the scope's index up to date on the way when that is due."""

@@ -2,19 +2,24 @@
 
 from typing import Final
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from libs.server.settings import ServerSettings
 from services.semantic_cache.model_folder import ModelFolder, ModelNotFoundError, locate
 
 _DAY_SECONDS: Final = 86_400
+_TARGET: Final = r"^[a-z0-9]+:///\S+$"
 
 
 class SemanticCacheSettings(ServerSettings):
     """Settings of the semantic cache service."""
 
+    # Required here: nobody may read an answer without a token, and auth knows the keys that tokens are signed with.
+    auth_target: str = Field(pattern=_TARGET, description="where auth is, such as dns:///auth:50051")
+    service_secret: SecretStr = Field(
+        min_length=1, description="the secret that services of one installation prove themselves to auth with"
+    )
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
         pattern=r"^rediss?(\+cluster)?://",
         description="the Redis that keeps entries; it may evict: redis://, rediss:// or redis+cluster://",
     )

@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
 from tests.architecture.descriptors import breakages
 
@@ -73,16 +73,31 @@ def test_the_path_is_the_package_is_the_import(path: Path) -> None:
     assert (ROOT / "protos" / "gen" / folder / f"{path.stem}_pb2.py").exists()
 
 
-def test_money_is_an_integer_of_micro_dollars() -> None:
+def test_money_is_an_integer_of_micro_dollars(tmp_path: Path) -> None:
     money = [
         (message.name, field.name, field.type)
-        for file in _baseline().file
-        for message in file.message_type
+        for message in _messages(_current(tmp_path))
         for field in message.field
-        if "usd" in field.name or "cost" in field.name
+        if any(word in field.name for word in ("usd", "cost", "price"))
     ]
     assert money
-    assert all("usd_micros" in name and kind == FieldDescriptorProto.TYPE_INT64 for _, name, kind in money), money
+    assert [each for each in money if "usd_micros" not in each[1] or each[2] != FieldDescriptorProto.TYPE_INT64] == []
+
+
+def _messages(descriptors: FileDescriptorSet) -> Iterator[DescriptorProto]:
+    """Every message of ours, also those inside others."""
+    waiting = [message for file in descriptors.file if "agentmesh" in file.package for message in file.message_type]
+    while waiting:
+        message = waiting.pop()
+        yield message
+        waiting += message.nested_type
+
+
+def test_messages_inside_messages_are_looked_at_too() -> None:
+    inner = DescriptorProto(name="Inner")
+    outer = DescriptorProto(name="Outer", nested_type=[inner])
+    descriptors = FileDescriptorSet(file=[FileDescriptorProto(package="agentmesh.x.v1", message_type=[outer])])
+    assert [message.name for message in _messages(descriptors)] == ["Outer", "Inner"]
 
 
 def _file(descriptors: FileDescriptorSet, stem: str) -> FileDescriptorProto:

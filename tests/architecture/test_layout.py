@@ -2,9 +2,12 @@
 
 import ast
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from libs.config.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent for path in (ROOT / "services").glob("*/__main__.py"))
@@ -14,7 +17,12 @@ SHIPPED = [path for path in OURS if "tests" not in path.relative_to(ROOT).parts[
 
 # Who may know the wire: what translates it, what judges requests before they are translated, and what wires.
 AT_THE_WIRE = ("bootstrap.py", "convert.py", "*servicer.py", "validation.py", "authenticator.py")
-TRANSPORTS = ("grpc", "redis", "aiohttp", "anthropic", "google.protobuf", "agentmesh")
+# Who may know the server they run in: a service's settings are a server's settings and more, `__main__` starts it, and
+# `methods.py` is the part of the wiring that says how the server treats each method.
+IN_THE_SERVER = ("settings.py", "__main__.py", "methods.py")
+TRANSPORTS = ("grpc", "redis", "aiohttp", "anthropic", "google.protobuf", "agentmesh", "libs.store", "libs.mesh")
+SERVER = "libs.server"
+ENVIRONMENT = frozenset({"environ", "environb", "getenv", "getenvb"})
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -22,7 +30,9 @@ def _imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            # The names too: `from libs import store` imports libs.store.
             yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _domain(service: Path) -> list[Path]:
@@ -61,9 +71,25 @@ def test_domain_modules_know_no_transport(service: Path) -> None:
         (_names(path), name)
         for path in _domain(service)
         for name in _imports(path)
-        if any(name == transport or name.startswith(f"{transport}.") for transport in TRANSPORTS)
+        if _is_of(name, *TRANSPORTS) or (_is_of(name, SERVER) and path.name not in IN_THE_SERVER)
     }
     assert known == set()
+
+
+def _is_of(name: str, *packages: str) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
+def test_settings_are_frozen(service: Path) -> None:
+    module = import_module(f"services.{service.name}.settings")
+    types = [
+        kind
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Settings) and kind.__module__ == module.__name__
+    ]
+    assert types
+    assert [kind.__name__ for kind in types if not kind.model_config.get("frozen")] == []
 
 
 @pytest.mark.parametrize("service", GRPC_SERVICES, ids=lambda path: path.name)
@@ -89,12 +115,22 @@ def test_nobody_edits_the_import_path() -> None:
 
 def test_the_environment_is_read_in_settings_and_the_command_line_alone() -> None:
     reading = {
-        _names(path)
-        for path in SHIPPED
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+        _names(path) for path in SHIPPED for node in ast.walk(ast.parse(path.read_text())) if _reads_environment(node)
     }
     assert {name for name in reading if not name.startswith("libs/cli/")} == set()
+
+
+@pytest.mark.parametrize(
+    "source", ["os.environ['A']", "os.getenv('A')", "from os import environ", "from os import getenv as read"]
+)
+def test_every_way_of_reading_the_environment_is_known(source: str) -> None:
+    assert any(_reads_environment(node) for node in ast.walk(ast.parse(source)))
+
+
+def _reads_environment(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(alias.name in ENVIRONMENT for alias in node.names)
+    return isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT
 
 
 def test_functions_stay_readable() -> None:

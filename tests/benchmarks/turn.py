@@ -1,6 +1,6 @@
 """What the mesh adds to a turn: through every service, beside a bare echo and the bare SDK, in one run.
 
-    python -m tests.benchmarks.turn [--turns 1500] [--concurrency 32] [--rounds 3]
+    python -m tests.benchmarks.turn [--turns 1000] [--concurrency 64] [--rounds 3]
 
 All sides run in turn, round after round, on the same machine with the same client process, so that their ratios hold
 where absolute figures do not. The simulator answers at once. Each side is one closed loop:
@@ -129,7 +129,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, list[Round]]:
     rounds: dict[str, list[Round]] = {}
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agentmesh-bench-")))
-        mesh = await stack.enter_async_context(LocalMesh(StackOptions(directory, settings={"*": _QUIET})))
+        mesh = await stack.enter_async_context(LocalMesh(StackOptions(directory, settings={"*": _SETTINGS})))
         key = await make_local_tenant(mesh.target("auth"), mesh.secrets.root_key)
         client = await stack.enter_async_context(AgentMesh(mesh.conversation_target, key))
         sdk = await stack.enter_async_context(
@@ -165,7 +165,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, list[Round]]:
 
 
 # One log line per RPC belongs to what a turn costs; where it is written to does not.
-_QUIET: Mapping[str, str] = {"AGENTMESH_LOG_LEVEL": "info"}
+_SETTINGS: Mapping[str, str] = {"AGENTMESH_LOG_LEVEL": "info"}
 
 
 def report(rounds: Mapping[str, list[Round]]) -> None:
@@ -195,8 +195,8 @@ def report(rounds: Mapping[str, list[Round]]) -> None:
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=1500, help="turns a side makes in a round")
-    parser.add_argument("--concurrency", type=int, default=32, help="callers at a time")
+    parser.add_argument("--turns", type=int, default=1000, help="turns a side makes in a round")
+    parser.add_argument("--concurrency", type=int, default=64, help="callers at a time")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds, after one to warm up")
     arguments = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
@@ -13,15 +15,24 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from libs.client.replies import Reply
 from libs.client.sync import SyncAgentMesh
+from libs.config.settings import PREFIX, Settings, variable
+from services.auth.settings import AuthSettings
+from services.conversation.settings import Settings as ConversationSettings
+from services.memory.settings import MemorySettings
+from services.model_router.settings import RouterSettings
+from services.monitoring.settings import MonitoringSettings
+from services.semantic_cache.settings import SemanticCacheSettings
 from tests.e2e.conftest import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 _BIN = Path(sys.executable).parent
 
 
-async def _run(*command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+async def _run(
+    *command: str, timeout: float = 120, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, timeout=timeout, check=False
+        subprocess.run, command, capture_output=True, text=True, timeout=timeout, check=False, env=environment
     )
 
 
@@ -137,13 +148,19 @@ async def test_unknown_services_and_numbers_are_refused(tmp_path: Path) -> None:
         assert refused.returncode == 2
 
 
-@pytest.mark.parametrize("service", ["auth", "conversation", "memory", "model_router", "monitoring"])
-async def test_a_service_without_settings_lists_every_fault(service: str) -> None:
-    process = await _run(sys.executable, "-m", f"services.{service}")
-    if service == "memory":
-        return
+@pytest.mark.parametrize(
+    "settings",
+    [AuthSettings, ConversationSettings, MemorySettings, MonitoringSettings, RouterSettings, SemanticCacheSettings],
+    ids=lambda settings: settings.__module__.split(".")[1],
+)
+async def test_a_service_without_settings_lists_every_fault(settings: type[Settings]) -> None:
+    required = [variable(name) for name, field in settings.model_fields.items() if field.is_required()]
+    assert required
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    process = await _run(sys.executable, "-m", settings.__module__.removesuffix(".settings"), environment=bare)
     assert process.returncode == 2
-    assert "AGENTMESH_" in process.stderr
+    assert [name for name in required if f"  {name}: " not in process.stderr] == []
+    assert "Traceback" not in process.stderr
 
 
 async def test_the_demo_does_what_it_says() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from agentmesh.monitoring.v1.monitoring_pb2 import GetOverviewRequest, GetOverviewResponse
 from agentmesh.monitoring.v1.monitoring_pb2_grpc import MonitoringServiceStub
+from libs.cli.stack.plans import GRPC_SERVICES, WORKER
 from libs.cli.stack.process import Process
 from libs.cli.tokens import exchange
 from libs.client.replies import Reply
@@ -38,17 +39,18 @@ async def test_a_replica_killed_while_it_answers_is_not_noticed(world: World) ->
 
 async def test_a_stream_goes_on_when_its_replica_dies(world: World) -> None:
     conversation_id, text, reply = await _conversation(world), "", None
-    killed = False
+    killed = 0
     async for event in world.client.stream(conversation_id, f"Explain {uuid4()} at length."):
         if isinstance(event, Reply):
             reply = event
         else:
             text += event
             if not killed:
-                killed = True
-                for process in world.mesh.of("conversation")[:1]:
-                    world.mesh.kill(process)
+                world.mesh.kill(await _busy(world, "conversation"))
+                killed = len(text)
     assert reply is not None
+    # It died in the middle: there was more to come.
+    assert killed < len(text)
     assert reply.text == text
     assert len(await world.client.list_messages(conversation_id)) == 2
 
@@ -182,28 +184,59 @@ async def test_a_killed_workers_job_is_taken_over(world: World) -> None:
     async for update in world.client.watch_job(submitted.job_id):
         if update.state == "running" and not killed:
             killed = True
-            world.mesh.kill(await _busy_worker(world))
+            world.mesh.kill(await _busy(world, "conversation_worker"))
         last = update
     assert last.state == "succeeded"
     assert last.attempt == 2
     assert last.reply is not None
 
 
-async def _busy_worker(world: World) -> Process:
+_IN_FLIGHT = {"conversation": "agentmesh_server_in_flight", "conversation_worker": "agentmesh_jobs_in_flight"}
+
+
+async def _busy(world: World, service: str) -> Process:
+    """The one process of the service that has the one call, or job, of this test."""
     async with aiohttp.ClientSession() as session:
-        for worker in world.mesh.of("conversation_worker"):
-            async with session.get(f"{world.mesh.admin_url(worker)}/metrics") as response:
-                if "agentmesh_jobs_in_flight 1.0" in await response.text():
-                    return worker
-    raise AssertionError("no worker has the job")
+        for _ in range(100):
+            busy = [
+                process
+                for process in world.mesh.of(service)
+                if process.alive and await _in_flight(session, world, process)
+            ]
+            if busy:
+                assert len(busy) == 1
+                return busy[0]
+            await asyncio.sleep(0.02)
+    raise AssertionError(f"no {service} is busy")
 
 
-async def test_a_job_is_retried_and_given_up_when_nothing_helps(world: World) -> None:
+async def _in_flight(session: aiohttp.ClientSession, world: World, process: Process) -> bool:
+    async with session.get(f"{world.mesh.admin_url(process)}/metrics") as response:
+        return f"{_IN_FLIGHT[process.plan.service]} 1.0" in (await response.text()).splitlines()
+
+
+async def test_a_job_is_retried_until_the_models_are_back(world: World) -> None:
+    await world.simulator.fault(kind="status", status=529)
+    submitted = await world.client.submit_job(await _conversation(world), f"Explain {uuid4()}.")
+    states: list[str] = []
+    async for update in world.client.watch_job(submitted.job_id, timeout=60):
+        states.append(update.state)
+        if update.state == "retrying":
+            assert update.error.startswith(Reason.MODEL_UNAVAILABLE.name)
+            await world.simulator.mend()
+    assert "retrying" in states
+    assert update.state == "succeeded"
+    assert update.attempt >= 2
+    assert update.reply is not None
+
+
+async def test_a_job_that_can_never_succeed_fails_at_its_first_try(world: World) -> None:
     await world.simulator.fault(kind="status", status=400)
     submitted = await world.client.submit_job(await _conversation(world), f"Explain {uuid4()}.")
     async for update in world.client.watch_job(submitted.job_id):
         last = update
     assert last.state == "failed"
+    assert last.attempt == 1
     assert last.error.startswith(Reason.MODEL_REJECTED.name)
 
 
@@ -213,7 +246,16 @@ async def test_a_job_is_cancelled_while_it_runs(world: World) -> None:
     async for update in world.client.watch_job(submitted.job_id):
         if update.state == "running":
             break
+
+    async def asked() -> bool:
+        return (await world.simulator.statistics())["in_flight"] == 1
+
+    async def stopped() -> bool:
+        return (await world.simulator.statistics())["cancelled_by_client"] == 1
+
+    await _wait_for(asked)
     assert (await world.client.cancel_job(submitted.job_id)).state == "cancelled"
+    await _wait_for(stopped)
     with pytest.raises(MeshError) as raised:
         await world.client.cancel_job(await _finished_job(world))
     assert raised.value.reason is Reason.JOB_FINISHED
@@ -254,8 +296,26 @@ async def test_usage_and_cost_reach_monitoring(world: World) -> None:
     assert (await _overview(world)).p50_ms > 0
 
 
-async def test_every_service_drains_on_sigterm(world: World) -> None:
-    for process in [world.mesh.of("conversation")[1], world.mesh.of("memory")[0]]:
+@pytest.mark.parametrize("service", [*GRPC_SERVICES, WORKER])
+async def test_every_process_drains_on_sigterm(world: World, service: str) -> None:
+    process = world.mesh.of(service)[0]
+    await process.stop(10)
+    assert not process.alive
+    # The log's last lines: one that had to be killed says nothing any more.
+    assert "server.stopped" in process.log_tail(600)
+    await world.revive(process)
+
+
+async def test_the_front_door_answers_what_it_has_begun_before_it_stops(world: World) -> None:
+    conversation_id = await _conversation(world)
+    async with asyncio.TaskGroup() as group:
+        send = group.create_task(world.client.send(conversation_id, f"Explain {uuid4()} at length."))
+        process = await _busy(world, "conversation")
         await process.stop(10)
-        assert not process.alive
-        assert "server.stopped" in process.log_tail()
+        # Not by another replica after this one had gone.
+        assert send.done()
+    assert send.result().route == "model"
+    assert "server.stopped" in process.log_tail(600)
+    statistics = await world.simulator.statistics()
+    assert statistics["cancelled_by_client"] == 0
+    await world.revive(process)

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from libs.config.settings import PREFIX
+
 _POLL_SECONDS: Final = 0.05
 _PR_SET_PDEATHSIG: Final = 1
+# A service reads AGENTMESH_ variables, whoever set them; the Anthropic SDK reads its own.
+_WITHHELD: Final = (PREFIX, "ANTHROPIC_")
 
 
 class StartError(RuntimeError):
@@ -30,6 +34,11 @@ class Plan:
     arguments: tuple[str, ...]
     """After `python -m`."""
     environment: Mapping[str, str]
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process gets of our own environment: neither the model provider's key nor settings meant for others."""
+    return {name: value for name, value in environment.items() if not name.startswith(_WITHHELD)}
 
 
 class Process:
@@ -60,7 +69,7 @@ class Process:
         self._ready_file.unlink(missing_ok=True)
         self.announced = {}
         environment = {
-            **os.environ,
+            **inherited(os.environ),
             **self.plan.environment,
             "AGENTMESH_READY_FILE": str(self._ready_file),
             "PYTHONUNBUFFERED": "1",

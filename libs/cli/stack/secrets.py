@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from libs.cli.stack.private_file import make_private, write_private
+
 _FILE = "secrets.json"
-_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Secrets:
     @classmethod
     def load_or_make(cls, directory: Path) -> Self:
         """Those of the directory, so that keys made in an earlier run still open it."""
+        make_private(directory)
         path = directory / _FILE
         if path.exists():
             return cls(**json.loads(path.read_text()))
@@ -32,7 +34,5 @@ class Secrets:
             key_pepper=secrets.token_hex(32),
             root_key=secrets.token_hex(32),
         )
-        directory.mkdir(parents=True, exist_ok=True)
-        path.touch(_OWNER_ONLY)
-        path.write_text(json.dumps(asdict(made)))
+        write_private(path, json.dumps(asdict(made)))
         return made

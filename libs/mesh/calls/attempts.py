@@ -8,6 +8,7 @@ future of ours in between, and cancellation reaches the bottom. Only what has to
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import ClassVar, Generic, TypeVar
 
 import grpc
@@ -74,13 +75,14 @@ class Attempts(ABC, Generic[M, C]):
 
     def _allowed(self, timeout: float | None) -> float:
         request = context.current()
+        allowed = inf if timeout is None else timeout
         if request is not None:
-            left = request.deadline.remaining()
-            timeout = left if timeout is None or left < timeout else timeout
+            allowed = min(allowed, request.deadline.remaining())
         configured = self._method.config.timeout
-        if timeout is None:
+        if allowed == inf:
+            # No call waits for ever, whoever is content to.
             return configured or self._method.core.options.default_timeout
-        return timeout if configured is None or timeout < configured else configured
+        return allowed if configured is None or allowed < configured else configured
 
     def _launch(self, token: str = "") -> bool:
         """Send an attempt, if nothing has to be waited for."""
@@ -94,7 +96,11 @@ class Attempts(ABC, Generic[M, C]):
         # Read after the pick: a breaker tells its probe's answer from older ones by when the attempt started.
         now = core.clock.monotonic()
         timeout = self._expires_at - now
-        attempt = self._send(self._method.at(endpoint), timeout, metadata)
+        try:
+            attempt = self._send(self._method.at(endpoint), timeout, metadata)
+        except BaseException:
+            core.discard(endpoint)
+            raise
         endpoint.begin()
         self._endpoint = endpoint
         self._attempts += 1

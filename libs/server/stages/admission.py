@@ -47,9 +47,9 @@ class AdmissionStage:
         metrics.gauge(SERVER_IN_FLIGHT).set_function(lambda: self._in_flight)
 
     def wrap(self, method: str, policy: MethodPolicy, proceed: Proceed) -> Proceed:
-        """Housekeeping goes through untouched."""
+        """Housekeeping is always let in, and ended after its time whatever deadline its client sent."""
         if policy.housekeeping:
-            return proceed
+            return _limited(proceed, policy.default_timeout)
         shed_metric = self._shed_metric.labels(method)
         timer = math.isfinite(policy.default_timeout)
 
@@ -74,6 +74,13 @@ class AdmissionStage:
 
     def __repr__(self) -> str:
         return f"AdmissionStage({self._in_flight}/{self._limit}, shed={self._shed})"
+
+
+def _limited(proceed: Proceed, seconds: float) -> Proceed:
+    async def limited(call: Call, request: object) -> object:
+        return await _timed(call, request, proceed, seconds)
+
+    return limited
 
 
 async def _timed(call: Call, request: object, proceed: Proceed, timeout: float) -> object:

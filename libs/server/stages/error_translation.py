@@ -7,12 +7,15 @@ import grpc
 
 from libs.core.errors import Code, MeshError, Reason
 from libs.mesh.errors import decode
+from libs.mesh.status import STATUS_CODES
 from libs.server.call import Call, Proceed
-from libs.server.rich_status import trailing_metadata
+from libs.server.rich_status import message, trailing_metadata
 from libs.server.spec import MethodPolicy
 from libs.telemetry.logs import Logger
 
-_STATUS_CODES: Final = {Code(code.value[0]): code for code in grpc.StatusCode}
+# What a peer's failure may mean to our own caller. Any other code is about the call that we made, not about theirs:
+# a peer's UNAUTHENTICATED says nothing about the caller's credentials.
+_PASSED_ON: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.RESOURCE_EXHAUSTED})
 
 
 class ErrorTranslationStage:
@@ -45,7 +48,7 @@ class ErrorTranslationStage:
             call.code = failure.code
             call.reason = failure.reason.name
             details = trailing_metadata(failure, self._service, call.traceparent)
-            return await call.servicer_context.abort(_STATUS_CODES[failure.code], failure.message, details)
+            return await call.servicer_context.abort(STATUS_CODES[failure.code], message(failure), details)
 
         return translated
 
@@ -54,13 +57,14 @@ class ErrorTranslationStage:
             case MeshError():
                 failure = error
             case grpc.aio.AioRpcError():
-                failure = _from_peer(error)
+                failure = _passed_on(error)
             case NotImplementedError():
                 failure = MeshError(Reason.UNIMPLEMENTED)
             case _:
                 failure = MeshError(Reason.INTERNAL)
         if failure.code is Code.INTERNAL:
-            self._log.error("rpc.failed", method=method, trace_id=call.traceparent[3:35], exc_info=error)
+            peer = {"peer_code": error.code().name} if isinstance(error, grpc.aio.AioRpcError) else {}
+            self._log.error("rpc.failed", method=method, trace_id=call.traceparent[3:35], exc_info=error, **peer)
         return failure
 
 
@@ -75,5 +79,6 @@ def _sent_code(call: Call) -> Code:
     return Code(code if isinstance(code, int) else code.value[0])
 
 
-def _from_peer(error: grpc.aio.AioRpcError) -> MeshError:
-    return decode(error, "")
+def _passed_on(error: grpc.aio.AioRpcError) -> MeshError:
+    failure = decode(error, "")
+    return failure if failure.code in _PASSED_ON else MeshError(Reason.INTERNAL)

@@ -2,8 +2,8 @@
 -- KEYS: conversation, turn record. ARGV: holder, lease (ms), digest of the request, record's life (ms).
 -- Returns {'missing'} | {'reused'} | {'done', answer} | {'busy', ms}
 --   | {'begun', attempt, system prompt, fingerprint, turn count, staged answer or nil}
-local conversation = redis.call('HMGET', KEYS[1], 'id', 'system_prompt', 'fingerprint', 'turn_count')
-if not conversation[1] then return {'missing'} end
+local conversation = redis.call('HMGET', KEYS[1], 'id', 'system_prompt', 'fingerprint', 'turn_count', 'deleting')
+if not conversation[1] or conversation[5] then return {'missing'} end
 local record = redis.call('HMGET', KEYS[2], 'digest', 'answer', 'lease_until', 'holder', 'staged')
 if record[1] and record[1] ~= ARGV[3] then return {'reused'} end
 if record[2] then return {'done', record[2]} end

@@ -6,15 +6,16 @@ from typing import Final
 
 from libs.core.errors import MeshError, Reason, not_found
 from libs.store.connection import Store
-from libs.store.replies import Reply, array, blob, blobs, optional_blob
+from libs.store.replies import Reply, array, blob, blobs, integer, optional_blob
 from libs.store.script import Script, load
 from services.conversation.adapters import keys
 from services.conversation.conversations import is_conversation_id
+from services.conversation.fingerprint import digest
 from services.conversation.ports import Conversation, ConversationStore, Page
 from services.conversation.turn import Owner
 
 _MARKER_TTL_MS: Final = 86_400_000
-_FIELDS: Final = ("id", "title", "system_prompt", "create_time", "update_time", "turn_count")
+_FIELDS: Final = ("id", "title", "system_prompt", "create_time", "update_time", "turn_count", "deleting")
 
 
 class RedisConversationStore(ConversationStore):
@@ -24,15 +25,19 @@ class RedisConversationStore(ConversationStore):
         self._store: Final = store
         self._create: Final = Script(store, load(__package__, "create_conversation.lua"), idempotent=True)
         self._list: Final = Script(store, load(__package__, "list_conversations.lua"), idempotent=True)
+        self._begin_delete: Final = Script(store, load(__package__, "begin_delete.lua"), idempotent=True)
         self._delete: Final = Script(store, load(__package__, "delete_conversation.lua"), idempotent=True)
 
     async def create(self, owner: Owner, request_id: str, new: Conversation) -> Conversation:
-        """Keep `new`, or return what the same request_id made before; NOT_FOUND if that was deleted since."""
+        """Keep `new`, or return what the same request_id made before."""
+        asked = digest(new.title, new.system_prompt)
         standing = await self._create(
             keys=[keys.conversation(owner, new.conversation_id), keys.index(owner), keys.created(owner, request_id)],
-            args=[new.conversation_id, new.title, new.system_prompt, repr(new.create_time), _MARKER_TTL_MS],
+            args=[new.conversation_id, new.title, new.system_prompt, repr(new.create_time), _MARKER_TTL_MS, asked],
         )
-        made = blob(standing).decode()
+        made, _, asked_first = blob(standing).decode().partition(" ")
+        if asked_first != asked:
+            raise MeshError(Reason.REQUEST_ID_REUSED)
         if made == new.conversation_id:
             return new
         found = await self.get(owner, made)
@@ -53,6 +58,17 @@ class RedisConversationStore(ConversationStore):
         records = tuple(record for item in found if (record := _record(item)) is not None)
         return Page(records, _encode_token(records[-1].conversation_id) if more and records else "")
 
+    async def begin_delete(self, owner: Owner, conversation_id: str) -> bool:
+        """From now on the conversation is missing to everything but its removal."""
+        return (
+            integer(
+                await self._begin_delete(
+                    keys=[keys.conversation(owner, conversation_id), keys.index(owner)], args=[conversation_id]
+                )
+            )
+            == 1
+        )
+
     async def delete(self, owner: Owner, conversation_id: str, request_id: str) -> None:
         """Remove the record, and remember for a day that this request did."""
         await self._delete(
@@ -66,9 +82,10 @@ class RedisConversationStore(ConversationStore):
 
 
 def _record(reply: Reply) -> Conversation | None:
-    if array(reply)[0] is None:
+    *fields, deleting = array(reply)
+    if fields[0] is None or deleting is not None:
         return None
-    conversation_id, title, system_prompt, create_time, update_time, turn_count = blobs(reply)
+    conversation_id, title, system_prompt, create_time, update_time, turn_count = blobs(fields)
     return Conversation(
         conversation_id.decode(),
         title.decode(),
@@ -85,9 +102,10 @@ def _encode_token(last_id: str) -> str:
 
 def _decode_token(token: str) -> str:
     try:
-        last_id = base64.urlsafe_b64decode(token.encode()).decode("ascii")
+        last_id = base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError) as error:
         raise MeshError(Reason.INVALID_PAGE_TOKEN) from error
-    if not is_conversation_id(last_id):
+    # Some other texts decode to the same id; only the one that was given out is a token.
+    if not is_conversation_id(last_id) or _encode_token(last_id) != token:
         raise MeshError(Reason.INVALID_PAGE_TOKEN)
     return last_id

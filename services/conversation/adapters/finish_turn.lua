@@ -1,11 +1,11 @@
 -- Records a turn's answer and moves its conversation on, once. The first to finish wins, lease or no lease:
 -- its answer is what every retry gets.
 -- KEYS: conversation, turn record. ARGV: answer, digest of the turn, record's life (ms), digest of the request.
--- Returns the answer that stands, or nil if the conversation was deleted meanwhile.
+-- Returns the answer that stands, or nil if the conversation was deleted meanwhile, or is being deleted.
 local answer = redis.call('HGET', KEYS[2], 'answer')
 if answer then return answer end
-local fingerprint = redis.call('HMGET', KEYS[1], 'id', 'fingerprint')
-if not fingerprint[1] then
+local fingerprint = redis.call('HMGET', KEYS[1], 'id', 'fingerprint', 'deleting')
+if not fingerprint[1] or fingerprint[3] then
   redis.call('DEL', KEYS[2])
   return nil
 end

@@ -14,9 +14,10 @@ from libs.store.worker import Dead, Disposition, Done, Retry
 from libs.telemetry import catalogue
 from libs.telemetry.metrics import Metrics
 from services.conversation.adapters import keys
+from services.conversation.adapters.parsing import MALFORMED, MalformedError, parsing
 from services.conversation.convert import job_domain, job_proto, submission
 from services.conversation.job_ports import JobStore
-from services.conversation.job_runner import Finished, JobRunner, TryAgain
+from services.conversation.job_runner import Finished, GivenUp, JobRunner, TryAgain, TryOutcome
 from services.conversation.jobs import Job
 from services.conversation.turn import Owner
 
@@ -70,7 +71,12 @@ class RedisJobStore(JobStore):
         job, asked = array(await self._store.execute("HMGET", keys.job(owner, job_id), "job", "request"))
         if job is None:
             return None
-        return job_domain(owner, job_pb2.Job.FromString(blob(job)), job_pb2.SubmitJobRequest.FromString(blob(asked)))
+        if asked is None:
+            raise MalformedError("job")
+        with parsing("job"):
+            return job_domain(
+                owner, job_pb2.Job.FromString(blob(job)), job_pb2.SubmitJobRequest.FromString(blob(asked))
+            )
 
     async def replace(self, job: Job) -> bool:
         """Keep the job's next revision, if nobody else did."""
@@ -94,9 +100,12 @@ class JobWorker:
 
     async def work(self, entry: Entry) -> Disposition:
         """One try of one job."""
-        owner = Owner(blob(entry.fields[b"tenant"]).decode(), blob(entry.fields[b"user"]).decode())
-        with self._in_flight.track_inprogress():
-            outcome = await self._runner.run(owner, entry.fields[b"job"].decode(), entry.deliveries)
+        try:
+            with self._in_flight.track_inprogress():
+                outcome = await self._try(entry)
+        except MalformedError:
+            # Left in the queue it would be handed out for ever.
+            outcome = GivenUp(MALFORMED)
         match outcome:
             case Finished(job):
                 self._finished.labels(job.state.name.lower() if job else "expired").inc()
@@ -108,6 +117,13 @@ class JobWorker:
                 self._finished.labels("failed").inc()
                 self._dead.inc()
                 return Dead(outcome.reason)
+
+    async def _try(self, entry: Entry) -> TryOutcome:
+        with parsing("queue entry"):
+            owner = Owner(entry.fields[b"tenant"].decode(), entry.fields[b"user"].decode())
+            job_id = entry.fields[b"job"].decode()
+        # The runner looks at the deliveries before it does anything, and says in the job that it was given up.
+        return await self._runner.run(owner, job_id, entry.deliveries)
 
 
 def _encode(job: Job) -> bytes:

@@ -16,12 +16,14 @@ from libs.telemetry import catalogue
 from libs.telemetry.logs import Logger
 from libs.telemetry.metrics import Metrics
 from services.conversation.adapters.authorizer import Impersonator
+from services.conversation.adapters.parsing import MALFORMED, MalformedError, parsing
 from services.conversation.adapters.peers import append_request, peer
 from services.conversation.jobs import RetryPolicy, backoff
 from services.conversation.ports import Outbox
 from services.conversation.turn import Turn
 
 _TIMEOUT: Final = 10.0
+_TOO_MANY: Final = "too many deliveries"
 _DEPTH_SECONDS: Final = 5.0
 # About a day of trying every minute: after that somebody should look, and the dead letters keep the turn.
 DELIVERY: Final = RetryPolicy(max_attempts=1_500, backoff_seconds=0.5, backoff_max_seconds=60.0)
@@ -79,22 +81,32 @@ class OutboxWorker:
 
     async def work(self, entry: Entry) -> Disposition:
         """Try to deliver one turn."""
+        if entry.deliveries > DELIVERY.max_attempts:
+            # The last try did not live to say so: it may be the turn itself that kills whoever delivers it.
+            return self._given_up(entry, _TOO_MANY)
         try:
             await self._deliver(entry)
+        except MalformedError:
+            return self._given_up(entry, MALFORMED)
         except MeshError as error:
             if error.code is Code.INVALID_ARGUMENT or entry.deliveries >= DELIVERY.max_attempts:
                 # Memory will never take it; somebody has to look.
-                self._log.error("outbox.given_up", reason=error.reason.name, deliveries=entry.deliveries)
-                return Dead(error.reason.name)
+                return self._given_up(entry, error.reason.name)
             # Everything else passes: also credentials that are refused while an operator mends the settings.
             delay = backoff(DELIVERY, entry.deliveries, error, self._rng)
             self._log.warning("outbox.not_delivered", reason=error.reason.name, retry_in=delay)
             return Retry(delay)
         return Done()
 
+    def _given_up(self, entry: Entry, reason: str) -> Dead:
+        self._log.error("outbox.given_up", reason=reason, deliveries=entry.deliveries)
+        return Dead(reason)
+
     async def _deliver(self, entry: Entry) -> None:
+        with parsing("queue entry"):
+            tenant, user = entry.fields[b"tenant"].decode(), entry.fields[b"user"].decode()
+            request = memory_pb2.AppendMessagesRequest.FromString(entry.fields[b"append"])
         context = RequestContext(Deadline.after(_TIMEOUT, self._clock))
-        await self._impersonator.act_for(context, entry.fields[b"tenant"].decode(), entry.fields[b"user"].decode())
-        request = memory_pb2.AppendMessagesRequest.FromString(entry.fields[b"append"])
+        await self._impersonator.act_for(context, tenant, user)
         with scope(context), peer("memory"):
             await self._stub.AppendMessages(request, timeout=_TIMEOUT)

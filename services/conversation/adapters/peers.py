@@ -9,6 +9,7 @@ import grpc
 from agentmesh.memory.v1 import memory_pb2, memory_pb2_grpc
 from agentmesh.model_router.v1 import model_router_pb2, model_router_pb2_grpc
 from agentmesh.types.v1 import types_pb2
+from libs.core.errors import not_found
 from libs.mesh.errors import decode
 from services.conversation.convert import (
     layer_proto,
@@ -75,12 +76,16 @@ class MemoryHistory(History):
         with peer("memory"):
             response = await self._stub.GetContext(request, timeout=self._timeout)
         messages = tuple(ChatMessage(Role(message.role), message.content) for message in response.messages)
-        return Recollection(messages, len(messages) + response.omitted_count)
+        return Recollection(messages, response.message_count)
 
-    async def append(self, turn: Turn) -> None:
+    async def append(self, turn: Turn) -> bool:
         """Keep a turn."""
         with peer("memory"):
-            await self._stub.AppendMessages(append_request(turn), timeout=self._timeout)
+            response = await self._stub.AppendMessages(append_request(turn), timeout=self._timeout)
+        if response.duplicate and response.message_count == 0:
+            # An empty conversation cannot have had the turn before: memory was told to forget it.
+            raise not_found("conversation")
+        return not response.duplicate
 
     async def find_turn(self, conversation_id: str, request_id: str) -> Answer | None:
         """The answer kept under a request_id."""

@@ -34,10 +34,10 @@ class RedisHistory(History):
         count, duplicate = integers(await self._append(keys=keys_of(key), args=args))
         return Appended(count, duplicate == 1)
 
-    async def tail(self, key: ConversationKey, max_tokens: int, max_messages: int) -> Tail:
+    async def tail(self, key: ConversationKey, max_tokens: int, max_messages: int, at_least: int = 0) -> Tail:
         """The newest messages that fit the budget."""
         keys = keys_of(key)
-        answer = await self._tail(keys=[keys.messages, keys.tokens], args=[max_tokens, max_messages])
+        answer = await self._tail(keys=[keys.messages, keys.tokens], args=[max_tokens, max_messages, at_least])
         count, tokens, bodies = array(answer)
         return Tail(tuple(map(Record, blobs(bodies), integers(tokens))), integer(count))
 

@@ -120,9 +120,14 @@ class StreamReader:
         return Completion("", self._stop_reason, self._usage)
 
     def _delta(self, event: dict[str, object]) -> bool:
-        text = _part(event, "delta").get("text")
+        delta = _part(event, "delta")
+        text = delta.get("text")
         if isinstance(text, str) and text:
             self._listener.wrote(text)
+            return True
+        thinking = delta.get("thinking")
+        if isinstance(thinking, str) and thinking:
+            self._listener.thought(thinking)
         return True
 
     def _count(self, event: dict[str, object]) -> None:

@@ -10,6 +10,7 @@ from libs.store.replies import Argument, array, integer, pairs
 from libs.store.script import Script, load
 from services.monitoring.adapters.fields import decode, encode
 from services.monitoring.aggregate import ScopeBatch
+from services.monitoring.ports import SliceStore
 from services.monitoring.slices import Slice
 from services.monitoring.tally import Tally
 
@@ -18,7 +19,7 @@ _SLICES_PER_READ: Final = 128
 _SCOPES_PER_WRITE: Final = 256
 
 
-class RedisSlices:
+class RedisSlices(SliceStore):
     """`SliceStore` in Redis.
 
     Keys: `monitoring:{<scope>}:<width>:<start>` and, for batches seen, `monitoring:{<scope>}:batch:<id>`. A script's

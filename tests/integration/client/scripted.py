@@ -29,6 +29,8 @@ class Script:
     """The durable message that ends a stream; empty: none does."""
     text_with_message: str = ""
     """Text in the same response as the message."""
+    finished_revision: int = 0
+    """The revision at which a watched job has succeeded; 0: it never does."""
     requests: list[object] = field(default_factory=list)
     credentials: list[str] = field(default_factory=list)
 
@@ -80,5 +82,6 @@ class _Jobs(JobServiceServicer):
         self, request: job_pb2.WatchJobRequest, context: Context
     ) -> AsyncIterator[job_pb2.WatchJobResponse]:
         async for revision in self._script.play(request, context):
-            state = job_pb2.JOB_STATE_RUNNING
+            finished = int(revision) == self._script.finished_revision
+            state = job_pb2.JOB_STATE_SUCCEEDED if finished else job_pb2.JOB_STATE_RUNNING
             yield job_pb2.WatchJobResponse(job=job_pb2.Job(job_id=request.job_id, state=state, revision=int(revision)))

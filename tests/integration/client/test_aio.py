@@ -121,10 +121,47 @@ async def test_a_retried_send_is_the_same_request(script: Script, client: AgentM
 
 
 async def test_a_watched_job_goes_on_after_the_last_revision_seen(script: Script, client: AgentMesh) -> None:
-    script.scenes = [["1", "2", _DIES], ["3"]]
+    script.scenes, script.finished_revision = [["1", "2", _DIES], ["3"]], 3
 
     revisions = [update.revision async for update in client.watch_job("job_1")]
 
     watched = [request for request in script.requests if isinstance(request, job_pb2.WatchJobRequest)]
     assert revisions == [1, 2, 3]
     assert [request.after_revision for request in watched] == [0, 2]
+
+
+async def test_a_watch_goes_on_until_the_job_has_finished_however_often_it_is_cut_off(
+    script: Script, client: AgentMesh
+) -> None:
+    too_late = grpc.StatusCode.DEADLINE_EXCEEDED
+    script.scenes = [["1"], [too_late], ["2", _DIES], [], ["3", too_late], ["4"]]
+    script.finished_revision = 4
+
+    revisions = [update.revision async for update in client.watch_job("job_1")]
+
+    watched = [request for request in script.requests if isinstance(request, job_pb2.WatchJobRequest)]
+    assert revisions == [1, 2, 3, 4]
+    assert [request.after_revision for request in watched] == [0, 1, 1, 2, 2, 3]
+
+
+async def test_a_watch_ends_when_its_time_is_up(script: Script, client: AgentMesh) -> None:
+    script.scenes = [["1"]]
+    updates = client.watch_job("job_1", timeout=0.3)
+
+    seen = (await anext(updates)).revision
+    with pytest.raises(MeshError) as raised:
+        await anext(updates)
+
+    assert raised.value.reason is Reason.DEADLINE_TOO_SHORT
+    assert seen == 1
+
+
+async def test_a_job_that_is_not_there_is_not_watched_again(script: Script, client: AgentMesh) -> None:
+    script.scenes = [[grpc.StatusCode.NOT_FOUND]]
+
+    with pytest.raises(MeshError) as raised:
+        async for _ in client.watch_job("job_1"):
+            pass
+
+    assert raised.value.reason is Reason.NOT_FOUND
+    assert len(script.requests) == 1

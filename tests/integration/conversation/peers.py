@@ -80,6 +80,10 @@ class FakeMemory(MemoryServiceServicer):
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.forgotten: set[str] = set()
+        """Ids of conversations that were removed, which take nothing more."""
+        self.merges = False
+        """Whether a context's messages of several turns become one."""
         self.refuses: grpc.StatusCode | None = None
         self.conversations: dict[tuple[str, str], list[memory_pb2.Message]] = {}
 
@@ -100,6 +104,8 @@ class FakeMemory(MemoryServiceServicer):
         kept = self._asked("AppendMessages", context, request.conversation_id)
         if self.refuses is not None:
             await context.abort(self.refuses, "refused")
+        if request.conversation_id in self.forgotten:
+            return memory_pb2.AppendMessagesResponse(message_count=0, duplicate=True)
         duplicate = any(message.request_id == request.request_id for message in kept)
         if not duplicate:
             for message in request.messages:
@@ -112,7 +118,9 @@ class FakeMemory(MemoryServiceServicer):
     ) -> memory_pb2.GetContextResponse:
         kept = self._asked("GetContext", context, request.conversation_id)
         said = [types_pb2.ChatMessage(role=message.role, content=message.content) for message in kept]
-        return memory_pb2.GetContextResponse(messages=said)
+        if self.merges:
+            said = [types_pb2.ChatMessage(role=types_pb2.ROLE_USER, content="\n\n".join(each.content for each in said))]
+        return memory_pb2.GetContextResponse(messages=said, message_count=len(kept))
 
     async def ListMessages(  # noqa: N802 - the contract's name
         self, request: memory_pb2.ListMessagesRequest, context: Context
@@ -126,6 +134,7 @@ class FakeMemory(MemoryServiceServicer):
     ) -> memory_pb2.DeleteConversationResponse:
         kept = self._asked("DeleteConversation", context, request.conversation_id)
         count = len(kept)
+        self.forgotten.add(request.conversation_id)
         kept.clear()
         return memory_pb2.DeleteConversationResponse(deleted_count=count)
 
@@ -170,6 +179,7 @@ class FakeRouter(ModelRouterServiceServicer):
     def __init__(self) -> None:
         self.asked: list[model_router_pb2.GenerateRequest] = []
         self.parts = ["Hello", " there"]
+        self.failed_before: list[str] = []
         self.hold = False
         self.writing = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -193,7 +203,10 @@ class FakeRouter(ModelRouterServiceServicer):
                 stop_reason=model_router_pb2.STOP_REASON_END_TURN,
                 usage=types_pb2.TokenUsage(input_tokens=12, output_tokens=5),
                 cost_usd_micros=340,
-                hops=[model_router_pb2.Hop(model="model-b", failure="x"), model_router_pb2.Hop(model="model-a")],
+                hops=[
+                    *(model_router_pb2.Hop(model=model, failure="x") for model in self.failed_before),
+                    model_router_pb2.Hop(model="model-a"),
+                ],
             )
         )
 

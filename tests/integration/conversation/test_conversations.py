@@ -77,6 +77,42 @@ async def test_a_token_that_was_not_given_is_refused(conversations: RedisConvers
     assert raised.value.reason is Reason.INVALID_PAGE_TOKEN
 
 
+async def test_a_token_with_something_between_is_refused(conversations: RedisConversationStore) -> None:
+    await fill(conversations, 3)
+    token = (await conversations.list(OWNER, 1, "")).next_token
+    assert len((await conversations.list(OWNER, 10, token)).items) == 2
+    for wrong in (f"{token[:8]}!{token[8:]}", f"{token}\n", f" {token}", f"{token}="):
+        with pytest.raises(MeshError) as raised:
+            await conversations.list(OWNER, 10, wrong)
+        assert raised.value.reason is Reason.INVALID_PAGE_TOKEN
+
+
+async def test_a_conversation_that_is_being_removed_is_missing_until_it_is_removed(
+    conversations: RedisConversationStore,
+) -> None:
+    made = await fill(conversations, 2)
+    assert not await conversations.begin_delete(STRANGER, made[0])
+    assert not await conversations.begin_delete(OWNER, "missing")
+    for _ in range(2):
+        assert await conversations.begin_delete(OWNER, made[0])
+    assert await conversations.get(OWNER, made[0]) is None
+    assert [record.conversation_id for record in (await conversations.list(OWNER, 10, "")).items] == made[1:]
+    await conversations.delete(OWNER, made[0], request(100))
+    assert not await conversations.begin_delete(OWNER, made[0])
+    assert await conversations.deleted_by(OWNER, request(100)) == made[0]
+
+
+async def test_the_id_of_another_creation_is_refused(conversations: RedisConversationStore) -> None:
+    clock = ManualClock()
+    new = Conversation(sortable_id("cnv", clock), "T", "P", 1.25, 1.25, 0)
+    await conversations.create(OWNER, request(1), new)
+    for title, system_prompt in (("T", "Another"), ("Another", "P"), ("TP", "")):
+        other = Conversation(sortable_id("cnv", clock), title, system_prompt, 1.25, 1.25, 0)
+        with pytest.raises(MeshError) as raised:
+            await conversations.create(OWNER, request(1), other)
+        assert raised.value.reason is Reason.REQUEST_ID_REUSED
+
+
 async def test_the_same_request_makes_one_conversation_even_after_it_changed(
     conversations: RedisConversationStore,
 ) -> None:

@@ -7,19 +7,26 @@ from contextlib import asynccontextmanager
 import pytest
 
 from libs.core.clock import SystemClock
+from libs.core.deadline import Deadline
 from libs.core.errors import MeshError, Reason
+from libs.core.rng import new_rng
 from libs.store.connection import Store, connect
 from libs.store.embedded import EmbeddedRedis
 from libs.store.entries import Entry, Name
 from libs.store.streams import QueueLimits, StreamQueue
-from libs.store.worker import Disposition, Done, PoolOptions, Worker, WorkerPool
+from libs.store.worker import Dead, Disposition, Done, PoolOptions, Worker, WorkerPool
 from libs.telemetry import logs
+from libs.telemetry.metrics import Metrics
+from services.conversation.accounting import AccountedTurns
 from services.conversation.adapters import keys
-from services.conversation.adapters.jobs import RedisJobStore
-from services.conversation.jobs import Job, JobError, JobState
+from services.conversation.adapters.jobs import JobWorker, RedisJobStore
+from services.conversation.job_runner import JobRunner
+from services.conversation.jobs import Job, JobError, JobState, RetryPolicy
 from services.conversation.turn import Answer, Message, Options, Owner, Report, Role, Tier
 from tests.integration.conversation.durability import every_write_counts
 from tests.integration.store.losses import lost
+from tests.unit.conversation.fakes import FakeUsages
+from tests.unit.conversation.world import World
 
 OWNER = Owner("tenant-one", "ada:{}")
 CONVERSATION = "cnv_" + "0" * 26
@@ -134,6 +141,51 @@ async def test_a_killed_store_is_unavailable_and_then_itself_again(
     redis.restart()
     await lost(store)
     assert await jobs.get(OWNER, "job_1") == job()
+
+
+@pytest.mark.parametrize(
+    "fields", [{b"other": b"work"}, {b"tenant": b"\xff", b"user": b"ada", b"job": b"job_1"}, {b"tenant": b"t"}]
+)
+async def test_what_is_no_job_is_set_aside(jobs: RedisJobStore, fields: dict[bytes, bytes]) -> None:
+    assert await working(jobs).work(Entry(b"1-0", b"1-0", fields, 1, "me")) == Dead("malformed")
+
+
+@pytest.mark.parametrize("field", ["job", "request"])
+@pytest.mark.parametrize("garbage", [b"\xff\xff", None])
+async def test_a_job_whose_record_cannot_be_read_is_set_aside(
+    jobs: RedisJobStore, queue: StreamQueue, store: Store, field: str, garbage: bytes | None
+) -> None:
+    await jobs.submit(job())
+    if garbage is None:
+        await store.execute("HDEL", keys.job(OWNER, "job_1"), field)
+    else:
+        await store.execute("HSET", keys.job(OWNER, "job_1"), field, garbage)
+    (entry,) = await queue.read("me")
+    outcome = await working(jobs).work(entry)
+    # Without a record there is nothing to do; anything else somebody has to look at.
+    assert outcome == (Done() if (field, garbage) == ("job", None) else Dead("malformed"))
+
+
+def working(jobs: RedisJobStore) -> JobWorker:
+    """A worker that gets no further than the job's record."""
+    clock = SystemClock()
+    world = World()
+    runner = JobRunner(
+        jobs,
+        AccountedTurns(world.runner(), FakeUsages(), clock),
+        nobody,
+        RetryPolicy(3, 0.01, 0.01),
+        attempt_timeout=5.0,
+        clock=clock,
+        rng=new_rng(1),
+    )
+    return JobWorker(runner, Metrics("conversation"))
+
+
+@asynccontextmanager
+async def nobody(owner: Owner, deadline: Deadline) -> AsyncIterator[None]:
+    raise MeshError(Reason.INTERNAL)
+    yield
 
 
 class Hands(Worker):

@@ -164,6 +164,18 @@ async def test_missing_and_foreign_and_deleted_conversations_are_not_found(
     assert await store.execute("EXISTS", keys.turn(OWNER, REQUEST_ID)) == 0
 
 
+async def test_a_conversation_that_is_being_removed_takes_no_turn(
+    ledger: RedisTurnLedger, conversations: RedisConversationStore, store: Store
+) -> None:
+    await ledger.begin(KEY, "h1")
+    await conversations.begin_delete(OWNER, CONVERSATION)
+    for attempt in (ledger.begin(KEY, "h1"), ledger.finish(KEY, ANSWER, "d")):
+        with pytest.raises(MeshError) as raised:
+            await attempt
+        assert raised.value.reason is Reason.NOT_FOUND
+    assert await store.execute("EXISTS", keys.turn(OWNER, REQUEST_ID)) == 0
+
+
 async def test_nothing_of_a_turn_stays_for_ever(ledger: RedisTurnLedger, store: Store) -> None:
     await ledger.begin(KEY, "h1")
     assert 0 < int(str(await store.execute("PTTL", keys.turn(OWNER, REQUEST_ID)))) <= 60_000

@@ -82,6 +82,28 @@ async def test_auth_that_is_away_is_waited_for(around: Peers, worker: OutboxWork
     assert around.memory.calls == []
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {b"other": b"work"},
+        {b"tenant": b"tenant-one", b"user": b"ada"},
+        {b"tenant": b"tenant-one", b"user": b"ada", b"append": b"\xff\xff"},
+        {b"tenant": b"\xff", b"user": b"ada", b"append": b""},
+    ],
+)
+async def test_what_is_no_turn_is_set_aside(around: Peers, worker: OutboxWorker, fields: dict[bytes, bytes]) -> None:
+    assert await worker.work(Entry(b"1-0", b"1-0", fields, 1, "me")) == Dead("malformed")
+    assert around.memory.calls == []
+
+
+async def test_a_turn_that_keeps_killing_its_workers_is_set_aside(
+    around: Peers, worker: OutboxWorker, store: Store
+) -> None:
+    waiting = await entry(store, DELIVERY.max_attempts + 1)
+    assert await worker.work(waiting) == Dead("too many deliveries")
+    assert around.memory.calls == []
+
+
 async def test_what_memory_will_never_take_is_set_aside(around: Peers, worker: OutboxWorker, store: Store) -> None:
     around.memory.refuses = grpc.StatusCode.INVALID_ARGUMENT
     assert await worker.work(await entry(store)) == Dead("INVALID_FIELD")

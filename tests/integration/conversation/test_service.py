@@ -41,6 +41,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def test_a_stream_brings_text_then_the_durable_answer(house: House) -> None:
     conversation_id = await house.client.create("Be brief.")
+    house.peers.router.failed_before = ["model-b"]
     responses = [response async for response in house.client.stream(conversation_id)]
     assert [response.text for response in responses] == ["Hello", " there", ""]
     assert not any(response.HasField("message") for response in responses[:-1])
@@ -52,7 +53,7 @@ async def test_a_stream_brings_text_then_the_durable_answer(house: House) -> Non
     assert len(last.report.trace_id) == 32
     assert house.peers.memory.contents("ada", conversation_id) == ["Hi?", "Hello there"]
     asked = house.peers.router.asked[0]
-    assert (asked.system_prompt, asked.stream, asked.max_tokens) == ("Be brief.", True, 1024)
+    assert (asked.system_prompt, asked.stream, asked.max_tokens) == ("Be brief.", True, 0)
 
 
 async def test_an_exact_hit_takes_one_call_of_each_and_two_round_trips(house: House, store: Store) -> None:
@@ -182,6 +183,20 @@ async def test_without_memory_turns_wait_in_the_outbox_until_it_is_back(house: H
     third = await house.client.send(conversation_id, "Back?")
     assert list(third.report.degraded) == []
     assert len(house.peers.router.asked[2].messages) == 5
+
+
+async def test_turns_that_memory_merged_are_no_turns_that_are_missing(house: House) -> None:
+    conversation_id = await house.client.create()
+    await house.client.send(conversation_id)
+    house.peers.memory.merges = True
+    assert list((await house.client.send(conversation_id, "And you?")).report.degraded) == []
+
+
+async def test_a_longest_answer_can_be_set(redis: EmbeddedRedis, house: House) -> None:
+    settings = settings_for(redis, house.peers).model_copy(update={"default_max_tokens": 700})
+    async with front_door(settings) as (_, client):
+        await client.send(await client.create())
+    assert house.peers.router.asked[0].max_tokens == 700
 
 
 async def test_without_a_router_the_turn_fails_and_can_be_repeated(house: House) -> None:

@@ -62,6 +62,10 @@ async def test_the_tail_is_what_fits(history: RedisHistory) -> None:
     assert tail.message_count == 10
     assert len((await history.tail(KEY, max_tokens=1000, max_messages=3)).records) == 3
     assert (await history.tail(KEY, max_tokens=9, max_messages=3)).records == ()
+    newest = await history.tail(KEY, max_tokens=9, max_messages=3, at_least=2)
+    assert [record.body for record in newest.records] == [b"t4-question", b"t4-answer"]
+    assert len((await history.tail(KEY, max_tokens=9, max_messages=3, at_least=99)).records) == 3
+    assert len((await history.tail(KEY, max_tokens=35, max_messages=99, at_least=2)).records) == 3
 
 
 async def test_the_tail_of_nothing(history: RedisHistory) -> None:

@@ -69,6 +69,7 @@ async def test_a_small_budget_gets_the_newest_turns(memory: Replica) -> None:
     assert context.messages[0].role == types_pb2.ROLE_USER
     assert 0 < context.token_count <= 50
     assert context.omitted_count == 40 - len(context.messages)
+    assert context.message_count == 40
 
 
 async def test_a_conversation_that_nobody_started(memory: Replica) -> None:

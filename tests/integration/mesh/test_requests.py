@@ -1,6 +1,7 @@
 """What travels with a request: deadline, trace context, token."""
 
 import asyncio
+import math
 
 import grpc
 import pytest
@@ -119,3 +120,15 @@ async def test_no_token_no_call(server: RunningServer, echo: Echo, error: Except
             await EchoStub(channel).unary(b"x")
     assert raised.value.code() is code
     assert echo.calls == 0
+
+
+@pytest.mark.parametrize("timeout", [None, math.inf])
+async def test_a_request_without_an_end_makes_calls_that_have_one(
+    server: RunningServer, echo: Echo, timeout: float | None
+) -> None:
+    async with MeshChannel(server.target, MeshOptions(default_timeout=7)) as channel:
+        with scope(request(math.inf)):
+            await EchoStub(channel).unary(b"x", timeout=timeout)
+        assert 6 < echo.remaining < 8
+        await EchoStub(channel).unary(b"x", timeout=math.inf)
+    assert 6 < echo.remaining < 8

@@ -169,6 +169,18 @@ async def test_a_caller_who_leaves_in_mid_stream_cancels_the_model_and_is_accoun
     assert spent == event.cost_usd_micros
 
 
+async def test_a_caller_who_leaves_before_an_answer_in_one_piece_is_accounted() -> None:
+    monitoring = Monitoring()
+    async with routed({"output_token_ms": 20}, monitoring) as router:
+        call = router.call()
+        await router.until(lambda statistics: statistics["in_flight"] == 1)
+        call.cancel()
+        await router.until(lambda statistics: statistics["cancelled_by_client"] == 1)
+    ((tenant, event),) = monitoring.calls
+    assert (tenant, event.model, event.error_reason) == ("t1", BALANCED, "CANCELLED")
+    assert event.cost_usd_micros == event.usage.input_tokens * 2 > 0
+
+
 async def test_usage_is_reported() -> None:
     monitoring = Monitoring()
     async with routed(monitoring=monitoring) as router:

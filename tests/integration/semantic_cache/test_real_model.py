@@ -29,6 +29,13 @@ LOOKALIKES = [
     ),
     ("Transfer from savings to checking", "Transfer from checking to savings"),
     ("Is Python faster than Java?", "Is Java faster than Python?"),
+    ("What is 17*3?", "What is 17+3?"),
+    ("What is 2^10?", "What is 2*10?"),
+    (
+        "Write a short email to John about the Monday meeting",
+        "Write a short email to Jane about the Tuesday meeting",
+    ),
+    ("My name is Anna, write me a greeting", "My name is Anne, write me a greeting"),
     # Below it.
     ("What is the capital of Italy?", "What is the capital of Germany?"),
     ("Is my warranty valid for 12 months?", "Is my warranty valid for 24 months?"),
@@ -47,7 +54,8 @@ async def test_rephrasings_hit_and_lookalikes_do_not(redis: EmbeddedRedis, model
         pairs = REPHRASINGS + LOOKALIKES
         for number, (asked, _) in enumerate(pairs):
             await cache.put(asked, f"answer {number}")
-        await cache.enriched(len(pairs))
+        # All but the one that tells of the speaker.
+        await cache.enriched(len(pairs) - 1)
         for number, (_, rephrased) in enumerate(REPHRASINGS):
             hit = (await cache.lookup(rephrased)).hit
             assert (rephrased, hit.answer) == (rephrased, f"answer {number}")

@@ -170,17 +170,6 @@ async def test_password_and_database_are_used(tmp_path: Path) -> None:
                 await store.ping()
 
 
-async def test_reads_go_to_the_replica_and_back_to_the_primary_when_it_fails(tmp_path: Path) -> None:
-    with EmbeddedRedis(tmp_path / "primary") as primary, EmbeddedRedis(tmp_path / "replica") as replica:
-        async with connect(replica.url) as direct:
-            await direct.execute("SET", "where", "replica")
-        async with connect(primary.url, replica_url=replica.url, read_from_replicas=True) as store:
-            await store.execute("SET", "where", "primary")
-            assert await store.read("GET", "where") == b"replica"
-            replica.kill()
-            assert await store.read("GET", "where") == b"primary"
-
-
 async def test_a_replica_that_is_written_to_is_unavailable(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / "primary") as primary:
         options = {"replicaof": f"127.0.0.1 {primary.address[1]}"}

@@ -1,6 +1,7 @@
 import pytest
 
-from libs.config.settings import describe, faults
+from libs.config.settings import describe
+from libs.testing.settings import faults
 from services.auth.secrets import fresh_secrets
 from services.auth.settings import AuthSettings
 from services.auth.signing import signing_keys

@@ -1,5 +1,10 @@
 """The line below an answer."""
 
+import os
+import pty
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 from agentmesh.conversation.v1 import conversation_pb2 as pb
@@ -47,3 +52,24 @@ def test_what_was_missing_is_named_and_a_fallback_has_no_model() -> None:
 
     assert footer(fallback).startswith("fallback · ")
     assert footer(fallback).endswith("without memory, semantic_cache")
+
+
+def test_the_first_ctrl_c_at_the_prompt_ends_the_conversation() -> None:
+    program = "import asyncio, rich.console, libs.cli.chat as c\n"
+    program += "async def main(): print('read', c._read(rich.console.Console()), flush=True)\n"
+    program += "asyncio.run(main())"
+    terminal, child_side = pty.openpty()
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=child_side, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        os.close(child_side)
+        shown = b""
+        while b"you" not in shown:
+            shown += os.read(child.stdout.fileno(), 1000)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=10) == 0
+        assert b"read None" in child.stdout.read()
+    finally:
+        child.kill()
+        child.wait()
+        os.close(terminal)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from libs.cli.stack.plans import GRPC_SERVICES, Addresses, StackOptions, plans
+from libs.cli.stack.process import inherited
 from libs.cli.stack.secrets import Secrets
 
 _SECRETS = Secrets("service-secret", "signing", "pepper", "root")
@@ -66,3 +67,9 @@ def test_secrets_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None
     assert Secrets.load_or_make(tmp_path) == first
     assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
     assert len({first.service_secret, first.key_pepper, first.root_key}) == 3
+
+
+def test_processes_inherit_no_secrets_and_no_settings_of_others() -> None:
+    ours = {"PATH": "/bin", "ANTHROPIC_API_KEY": "sk-real", "AGENTMESH_API_KEY": "amk", "AGENTMESH_LOG_LEVEL": "debug"}
+
+    assert inherited(ours) == {"PATH": "/bin"}

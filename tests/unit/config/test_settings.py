@@ -1,7 +1,8 @@
 import pytest
 from pydantic import Field, SecretStr, ValidationError
 
-from libs.config.settings import Settings, describe, faults, load, variable
+from libs.config.settings import Settings, describe, load, variable
+from libs.testing.settings import faults
 
 
 class ExampleSettings(Settings):

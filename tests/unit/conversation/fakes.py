@@ -191,6 +191,8 @@ class FakeHistory(Breakable, History):
         super().__init__()
         self.turns: dict[str, Turn] = {}
         self.append_fault: MeshError | None = None
+        self.find_fault: MeshError | None = None
+        self.deleted: set[str] = set()
         self.context_fault: MeshError | None = None
 
     async def context(self, conversation_id: str, query: str, max_tokens: int) -> Recollection:
@@ -205,14 +207,18 @@ class FakeHistory(Breakable, History):
         ]
         return Recollection(tuple(ChatMessage(message.role, message.content) for message in said), len(said))
 
-    async def append(self, turn: Turn) -> None:
+    async def append(self, turn: Turn) -> bool:
         self.called("append")
         if self.append_fault is not None:
             raise self.append_fault
-        self.turns.setdefault(turn.request_id, turn)
+        if turn.conversation_id in self.deleted:
+            raise not_found("conversation")
+        return self.turns.setdefault(turn.request_id, turn) is turn
 
     async def find_turn(self, conversation_id: str, request_id: str) -> Answer | None:
         self.called("find_turn")
+        if self.find_fault is not None:
+            raise self.find_fault
         turn = self.turns.get(request_id)
         return None if turn is None else turn.answer
 
@@ -223,6 +229,7 @@ class FakeHistory(Breakable, History):
 
     async def delete(self, conversation_id: str, request_id: str) -> None:
         self.called("delete")
+        self.deleted.add(conversation_id)
         self.turns = {key: turn for key, turn in self.turns.items() if turn.conversation_id != conversation_id}
 
 
@@ -285,24 +292,35 @@ class FakeConversationStore(Breakable, ConversationStore):
     def __init__(self) -> None:
         super().__init__()
         self.records: dict[tuple[Owner, str], Conversation] = {}
-        self._created: dict[tuple[Owner, str], str] = {}
+        self.deleting: set[tuple[Owner, str]] = set()
+        self._created: dict[tuple[Owner, str], Conversation] = {}
         self._deleted: dict[tuple[Owner, str], str] = {}
 
     async def create(self, owner: Owner, request_id: str, new: Conversation) -> Conversation:
         self.called("create")
-        standing = self._created.setdefault((owner, request_id), new.conversation_id)
-        return self.records.setdefault((owner, standing), new)
+        made = self._created.setdefault((owner, request_id), new)
+        if (made.title, made.system_prompt) != (new.title, new.system_prompt):
+            raise MeshError(Reason.REQUEST_ID_REUSED)
+        return self.records.setdefault((owner, made.conversation_id), new)
 
     async def get(self, owner: Owner, conversation_id: str) -> Conversation | None:
         self.called("get")
-        return self.records.get((owner, conversation_id))
+        return None if (owner, conversation_id) in self.deleting else self.records.get((owner, conversation_id))
 
     async def list(self, owner: Owner, size: int, token: str) -> Page[Conversation]:
         self.called("list")
         return Page(tuple(record for (of, _), record in self.records.items() if of == owner)[:size], "")
 
+    async def begin_delete(self, owner: Owner, conversation_id: str) -> bool:
+        self.called("begin_delete")
+        if (owner, conversation_id) not in self.records:
+            return False
+        self.deleting.add((owner, conversation_id))
+        return True
+
     async def delete(self, owner: Owner, conversation_id: str, request_id: str) -> None:
         self.called("delete")
+        self.deleting.discard((owner, conversation_id))
         self.records.pop((owner, conversation_id), None)
         self._deleted[owner, request_id] = conversation_id
 

@@ -1,5 +1,6 @@
 """Every turn is counted once, however it ends, and its log line says what happened without what was said."""
 
+import asyncio
 from contextlib import aclosing
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from libs.core.errors import MeshError, Reason
 from services.conversation.accounting import AccountedTurns
 from services.conversation.turn import Answer, TextPart
-from tests.unit.conversation.fakes import FakeUsages
+from tests.unit.conversation.fakes import FakeModels, FakeUsages
 from tests.unit.conversation.world import World, ask
 
 
@@ -51,3 +52,31 @@ async def test_a_failed_and_an_abandoned_turn_say_why(bench: Bench) -> None:
         with pytest.raises(MeshError):
             await anext(bench.turns.run(ask()))
     assert [outcome.error_reason for outcome in bench.usages.outcomes] == ["CANCELLED", "MODEL_UNAVAILABLE"]
+
+
+async def test_a_bug_of_ours_is_not_taken_for_a_caller_that_left(bench: Bench) -> None:
+    class Broken(FakeModels):
+        def called(self, name: str) -> None:
+            raise ZeroDivisionError
+
+    bench.world.models = Broken()
+    turns = AccountedTurns(bench.world.runner(), bench.usages, bench.world.clock)
+    with bench.world.request(), pytest.raises(ZeroDivisionError):
+        await anext(turns.run(ask()))
+    assert [outcome.error_reason for outcome in bench.usages.outcomes] == ["INTERNAL"]
+
+
+async def test_a_cancelled_turn_is_one_that_was_left(bench: Bench) -> None:
+    bench.world.models.gate = asyncio.Event()
+
+    async def say() -> None:
+        with bench.world.request():
+            async with aclosing(bench.turns.run(ask())) as events:
+                async for _ in events:
+                    pass
+
+    async with asyncio.TaskGroup() as group:
+        turn = group.create_task(say())
+        await bench.world.models.writing.wait()
+        turn.cancel()
+    assert [outcome.error_reason for outcome in bench.usages.outcomes] == ["CANCELLED"]

@@ -5,7 +5,7 @@ import pytest
 from libs.core.errors import MeshError, Reason
 from libs.testing.clock import ManualClock
 from services.conversation.conversations import Conversations
-from services.conversation.job_service import JobRequest, JobService
+from services.conversation.job_service import WATCH_SECONDS, JobRequest, JobService
 from services.conversation.jobs import Job, JobError, JobState
 from services.conversation.turn import Options, Owner
 from tests.unit.conversation.fakes import OWNER, REQUEST_ID, FakeConversationStore, FakeHistory, FakeJobStore
@@ -71,6 +71,19 @@ async def test_a_watcher_sees_every_state_that_lasts_and_then_the_end(bench: Ben
         await bench.store.replace(retrying.cancelled(3))
         await bench.clock.run(2)
     assert seen == [JobState.QUEUED, JobState.RUNNING, JobState.RETRYING, JobState.CANCELLED]
+
+
+async def test_a_watch_of_a_job_that_stands_still_ends_by_itself(bench: Bench) -> None:
+    job = await bench.submitted()
+    seen: list[int] = []
+
+    async def watch() -> None:
+        seen.extend([job.revision async for job in bench.service.watch(OWNER, job.job_id, 0)])
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(watch())
+        await bench.clock.run(WATCH_SECONDS + 2)
+    assert seen == [job.revision]
 
 
 async def test_a_watcher_that_comes_back_goes_on_where_it_was(bench: Bench) -> None:

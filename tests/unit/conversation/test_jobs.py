@@ -119,6 +119,7 @@ def test_nobody_comes_back_sooner_than_told(policy: RetryPolicy, attempt: int, r
         (Reason.REQUEST_IN_PROGRESS, True),
         (Reason.DEADLINE_TOO_SHORT, True),
         (Reason.INTERNAL, True),
+        (Reason.CANCELLED, True),
         (Reason.UNKNOWN_MODEL, False),
         (Reason.NOT_FOUND, False),
         (Reason.SPEND_LIMIT_REACHED, False),

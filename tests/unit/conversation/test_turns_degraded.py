@@ -6,7 +6,7 @@ import pytest
 
 from libs.core.errors import MeshError, Reason, invalid
 from services.conversation.turn import Route, StopReason
-from tests.unit.conversation.fakes import GENERATED, REQUEST_ID, down
+from tests.unit.conversation.fakes import CONVERSATION, GENERATED, REQUEST_ID, down
 from tests.unit.conversation.world import World, answer_of, ask, other_id, text_of
 
 
@@ -73,6 +73,65 @@ async def test_when_memory_cannot_append_the_turn_waits_in_the_outbox(world: Wor
     assert answer.report.degraded == ("memory",)
     assert [turn.answer.message for turn in world.outbox.waiting] == [answer.message]
     assert answer_of(await world.say()) == answer.as_replay()
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.EXPIRED_CREDENTIALS, Reason.MISSING_SCOPE, Reason.UNIMPLEMENTED, Reason.INTERNAL]
+)
+async def test_an_answer_that_was_paid_for_outlasts_whatever_memory_says_of_its_caller(
+    world: World, reason: Reason
+) -> None:
+    world.history.append_fault = MeshError(reason)
+    answer = answer_of(await world.say())
+    assert answer.report.degraded == ("memory",)
+    assert [turn.answer.message for turn in world.outbox.waiting] == [answer.message]
+
+
+async def test_what_memory_will_never_take_does_not_go_to_the_outbox(world: World) -> None:
+    world.history.append_fault = invalid("messages", "are wrong")
+    assert (await world.failure()).reason is Reason.INVALID_FIELD
+    assert world.outbox.waiting == []
+
+
+async def test_a_turn_of_a_conversation_that_memory_has_deleted_is_not_acknowledged(world: World) -> None:
+    world.history.deleted.add(CONVERSATION)
+    assert (await world.failure()).reason is Reason.NOT_FOUND
+    assert world.outbox.waiting == []
+    assert not world.ledger.held()
+
+
+async def test_what_memory_had_first_is_the_answer(world: World) -> None:
+    # Two holders: one stood still after its append, the other wrote an answer of its own meanwhile.
+    await world.say()
+    first = world.history.turns[REQUEST_ID].answer
+    world.ledger.records.clear()
+    world.models.parts = ["Something", " else"]
+    assert answer_of(await world.say()).message == first.message
+    assert answer_of(await world.say()).message == first.message
+
+
+async def test_a_turn_that_memory_has_but_cannot_show_is_tried_again_later(world: World) -> None:
+    await world.say()
+    world.ledger.records.clear()
+    world.history.find_fault = MeshError(Reason.EXPIRED_CREDENTIALS)
+    failure = await world.failure()
+    assert (failure.reason, failure.domain) == (Reason.PEER_UNAVAILABLE, "memory")
+    world.history.find_fault = None
+    assert answer_of(await world.say()).message == world.history.turns[REQUEST_ID].answer.message
+
+
+async def test_nothing_is_generated_again_while_nobody_can_say_whether_it_was_already(world: World) -> None:
+    world.ledger.finish_fault = MeshError(Reason.STORE_UNAVAILABLE)
+    await world.failure()
+    world.ledger.finish_fault = None
+    world.cache.kept.clear()
+    world.history.find_fault = down()
+    failure = await world.failure()
+    assert (failure.reason, failure.domain) == (Reason.PEER_UNAVAILABLE, "memory")
+    assert failure.retry_after
+    assert len(world.models.asked) == 1
+    world.history.find_fault = None
+    assert answer_of(await world.say()).message == world.history.turns[REQUEST_ID].answer.message
 
 
 async def test_what_is_nowhere_durable_is_not_acknowledged(world: World) -> None:
@@ -167,3 +226,18 @@ async def test_only_whole_answers_are_offered_to_the_cache(world: World, stop: S
     world.models.end = replace(GENERATED, stop_reason=stop)
     await world.say()
     assert world.cache.kept == []
+
+
+async def test_an_answer_of_a_second_choice_is_not_offered_to_the_cache(world: World) -> None:
+    world.models.end = replace(GENERATED, fallback_count=1)
+    await world.say()
+    assert world.cache.kept == []
+
+
+async def test_an_answer_that_saw_more_than_its_fingerprint_says_is_not_offered_to_the_cache(world: World) -> None:
+    await world.say()
+    stray = replace(world.history.turns[REQUEST_ID], request_id=other_id(9))
+    await world.history.append(stray)
+    answer = answer_of(await world.say(ask("And you?", other_id(1))))
+    assert answer.report.degraded == ()
+    assert len(world.cache.kept) == 1

@@ -42,3 +42,11 @@ def test_one_faulty_field() -> None:
 
 def test_not_found_does_not_say_whose_it_is() -> None:
     assert not_found("conversation").message == "There is no such conversation."
+
+
+def test_of_very_many_faults_the_first_are_named() -> None:
+    error = invalid_fields([FieldViolation(f"field{number}", "x" * 1000) for number in range(57)])
+
+    assert [violation.field for violation in error.violations] == [f"field{number}" for number in range(20)]
+    assert error.message.endswith("; ... and 37 more")
+    assert {len(violation.description) for violation in error.violations} == {200}

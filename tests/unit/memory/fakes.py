@@ -17,11 +17,11 @@ class FakeHistory(History):
             turns[request_id] = list(records)
         return Appended(len(self._all(key)), duplicate)
 
-    async def tail(self, key: ConversationKey, max_tokens: int, max_messages: int) -> Tail:
+    async def tail(self, key: ConversationKey, max_tokens: int, max_messages: int, at_least: int = 0) -> Tail:
         everything = self._all(key)
         kept: list[Record] = []
         for record in reversed(everything[-max_messages:]):
-            if sum(each.tokens for each in kept) + record.tokens > max_tokens:
+            if len(kept) >= at_least and sum(each.tokens for each in kept) + record.tokens > max_tokens:
                 break
             kept.insert(0, record)
         return Tail(tuple(kept), len(everything))

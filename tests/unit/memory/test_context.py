@@ -1,7 +1,12 @@
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.core.tokens import estimate_message_tokens
 from services.memory.context import Context, Role, Spoken, choose
+from services.memory.shortening import shorten
 from tests.unit.memory.properties import seeded
 
 
@@ -34,7 +39,48 @@ def test_the_newest_whole_turns_fill_the_budget() -> None:
 
 
 def test_nothing_fits() -> None:
-    assert choose(HISTORY, 19) == Context((), 0, 0)
+    long = [user("q" * 1000, 291), assistant("a" * 1000, 291)]
+    assert choose(long, 30) == Context((), 0, 0)
+
+
+LONG = "".join(f"{number} " for number in range(1000))
+TOKENS = estimate_message_tokens(LONG)
+
+
+@pytest.mark.parametrize("budget", [100, 500, 1000])
+def test_a_newest_turn_that_is_too_long_keeps_its_beginnings_and_ends(budget: int) -> None:
+    context = choose([*HISTORY, user(LONG, TOKENS), assistant(LONG, TOKENS)], budget)
+    assert [message.role for message in context.messages] == [Role.USER, Role.ASSISTANT]
+    assert context.token_count == sum(estimate_message_tokens(text) for text in texts(context))
+    assert budget * 0.8 < context.token_count <= budget
+    assert (context.message_count, context.shortened_count) == (2, 2)
+    for text in texts(context):
+        assert text.startswith("0 1 2 3")
+        assert text.endswith("998 999 ")
+        beginning, missing, _, _, _, end = re.split(r" \[… ([\d,]+) (characters) (left) (out) …\] ", text)
+        assert len(beginning) + int(missing.replace(",", "")) + len(end) == len(LONG)
+
+
+def test_what_is_short_of_it_stays_whole() -> None:
+    short = user("What is a mesh?", estimate_message_tokens("What is a mesh?"))
+    context = choose([short, assistant(LONG, TOKENS)], 200)
+    assert context.messages[0] is short
+    assert context.shortened_count == 1
+    assert 160 < context.token_count <= 200
+    context = choose([user(LONG, TOKENS), assistant("Yes.", 6)], 200)
+    assert texts(context)[1] == "Yes."
+    assert 160 < context.token_count <= 200
+
+
+@given(st.text(min_size=1, max_size=3000), st.integers(1, 400))
+@seeded
+def test_what_was_shortened_fits(text: str, budget: int) -> None:
+    short = shorten(text, budget)
+    assert short is None or estimate_message_tokens(short) <= budget
+
+
+def test_an_older_turn_is_never_shortened() -> None:
+    assert texts(choose([user(LONG, TOKENS), assistant(LONG, TOKENS), user("q"), assistant("a")], 500)) == ["q", "a"]
 
 
 def test_an_empty_history() -> None:
@@ -81,5 +127,7 @@ def test_any_history_gives_an_alternating_context_inside_the_budget(history: lis
 @given(st.lists(messages, max_size=30), st.integers(min_value=1, max_value=600))
 @seeded
 def test_a_larger_budget_only_adds_older_messages(history: list[Spoken], budget: int) -> None:
+    if choose(history, budget).shortened_count:
+        return
     smaller, larger = choose(history, budget).messages, choose(history, budget + 50).messages
     assert larger[len(larger) - len(smaller) :] == smaller

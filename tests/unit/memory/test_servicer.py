@@ -17,6 +17,15 @@ from services.memory.servicer import MemoryServicer
 from services.memory.settings import MemorySettings
 from tests.unit.memory.fakes import FakeHistory
 
+SETTINGS = MemorySettings.model_validate(
+    {
+        "redis_url": "redis://h",
+        "auth_target": "static:///h:1",
+        "service_secret": "secret",
+        "context_tokens": 100,
+        "context_messages": 10,
+    }
+)
 CALL = FakeServicerContext()
 
 
@@ -30,7 +39,7 @@ def request_context() -> Iterator[RequestContext]:
 @pytest.fixture
 def memory() -> MemoryServicer:
     histogram = Metrics("memory").histogram(MEMORY_CONTEXT_TOKENS)
-    return MemoryServicer(FakeHistory(), MemorySettings(context_tokens=100, context_messages=10), histogram)
+    return MemoryServicer(FakeHistory(), SETTINGS, histogram)
 
 
 async def append(memory: MemoryServicer, number: int, text: str = "text") -> None:
@@ -49,6 +58,19 @@ async def test_no_budget_means_the_services_own(memory: MemoryServicer, request_
     assert 0 < context.token_count <= 100
     assert context.omitted_count == 40 - len(context.messages)
     assert request_context.log_fields == {"context_tokens": context.token_count}
+
+
+async def test_a_turn_longer_than_the_budget_is_shortened_and_says_so(
+    memory: MemoryServicer, request_context: RequestContext
+) -> None:
+    await append(memory, 1)
+    await append(memory, 2, "x" * 10_000)
+    context = await memory.GetContext(pb.GetContextRequest(conversation_id="c1"), CALL)
+    assert len(context.messages) == 2
+    assert all("characters left out" in message.content for message in context.messages)
+    assert 0 < context.token_count <= 100
+    assert context.omitted_count == 2
+    assert request_context.log_fields == {"context_tokens": context.token_count, "context_shortened": 2}
 
 
 async def test_pages_have_a_default_size(memory: MemoryServicer, request_context: RequestContext) -> None:

@@ -64,12 +64,17 @@ class Wait:
     seconds: float
 
 
-Step = str | Wait | Usage | Failure
+@dataclass(frozen=True)
+class Thought:
+    text: str
+
+
+Step = str | Thought | Wait | Usage | Failure
 
 
 @dataclass
 class Script:
-    """What one try does: say, wait, count, fail; without a failure it ends well."""
+    """What one try does: say, think, wait, count, fail; without a failure it ends well."""
 
     steps: Sequence[Step]
     usage: Usage = field(default_factory=lambda: Usage(100, 10))
@@ -105,6 +110,8 @@ class FakeProvider(ModelProvider):
                     raise ProviderError(step)
                 elif isinstance(step, Usage):
                     listener.counted(step)
+                elif isinstance(step, Thought):
+                    listener.thought(step.text)
                 else:
                     listener.wrote(step)
         except asyncio.CancelledError:
@@ -122,6 +129,9 @@ class _Recorder(Listener):
 
     def wrote(self, text: str) -> None:
         self.texts.append(text)
+
+    def thought(self, text: str) -> None:
+        pass
 
 
 class FakeBooks(Books):

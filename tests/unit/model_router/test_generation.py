@@ -5,14 +5,15 @@ import pytest
 
 from libs.core.deadline import Deadline
 from libs.core.errors import MeshError, Reason
-from services.model_router.failures import CONNECTION, MALFORMED, Failure, classify
+from services.model_router.failures import CONNECTION, MALFORMED, TIMEOUT, Failure, classify
 from services.model_router.gate import Gate
 from services.model_router.generation import Generator, Upstream
 from services.model_router.outcome import StopReason, Usage
 from services.model_router.ports import Patience
 from services.model_router.routing import Router, RoutingPolicy
+from services.model_router.settings import RouterSettings
 from tests.unit.model_router.builders import REQUEST_ID, ask, catalogue, model
-from tests.unit.model_router.fakes import FakeBooks, FakeProvider, Script, Step, VirtualClock, Wait
+from tests.unit.model_router.fakes import FakeBooks, FakeProvider, Script, Step, Thought, VirtualClock, Wait
 
 OVERLOADED = classify(529, "overloaded_error")
 RATE_LIMITED = classify(429, "rate_limit_error", retry_after=7.0)
@@ -24,13 +25,13 @@ GOOD = Script(["fine"])
 class Bench:
     """A generator of models `a`, `b`, `c` (in this order), and everything around it."""
 
-    def __init__(self, *, limit: int = 10, **scripts: Sequence[Script]) -> None:
+    def __init__(self, *, limit: int = 10, patience: Patience = PATIENCE, **scripts: Sequence[Script]) -> None:
         self.clock = VirtualClock()
         self.provider = FakeProvider(self.clock, {name: list(each) for name, each in scripts.items()})
         self.books = FakeBooks()
         self.gate = Gate(limit, 0.0)
         router = Router(catalogue(*(model(name) for name in "abc")), RoutingPolicy())
-        self.generator = Generator(Upstream(self.provider, self.gate, PATIENCE), router, self.books, self.clock)
+        self.generator = Generator(Upstream(self.provider, self.gate, patience), router, self.books, self.clock)
         self.text: list[str] = []
 
     def deadline(self, seconds: float = 100.0) -> Deadline:
@@ -90,6 +91,50 @@ async def test_a_model_that_does_not_begin_in_time_is_replaced() -> None:
     end = await bench.generator.run(ask(), bench.deadline(), bench.text.append)
     assert bench.text == ["fine"]
     assert [(hop.failure, hop.duration) for hop in end.hops] == [("timeout", 10.0), ("", 0.0)]
+
+
+async def test_with_default_settings_a_model_that_hangs_is_replaced_in_time_without_streaming_too() -> None:
+    given = {"anthropic_api_key": "key", "auth_target": "static:///h:1", "service_secret": "secret"}
+    patience = RouterSettings.model_validate(given).patience()
+    hung = Wait(3600.0)
+    bench = Bench(patience=patience, a=script(hung), b=script(hung), c=[Script([Wait(39.0), "fine"])])
+    end = await bench.generator.run(ask(), bench.deadline(120.0))
+    assert end.text == "fine"
+    assert [(hop.failure, hop.duration) for hop in end.hops] == [("timeout", 40.0), ("timeout", 40.0), ("", 39.0)]
+
+
+async def test_the_only_model_may_take_all_the_time_there_is() -> None:
+    bench = Bench(a=script(Wait(59.0), "fine"))
+    assert (await bench.generator.run(ask(model="a"), bench.deadline(100.0))).text == "fine"
+
+
+async def test_a_stream_that_has_begun_is_not_hurried_for_the_next_models_sake() -> None:
+    bench = Bench(a=[GOOD])
+    await bench.generator.run(ask(), bench.deadline(60.0), bench.text.append)
+    assert bench.provider.calls[0].patience == PATIENCE
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_try_of_which_nothing_was_heard_costs_its_prompt(streamed: bool) -> None:
+    bench = Bench(a=script(Wait(3600.0)), b=[GOOD])
+    end = await bench.generator.run(ask("0123456789" * 7), bench.deadline(), bench.text.append if streamed else None)
+    # 70 bytes are estimated at 21 tokens, and 4 for the message.
+    assert [hop.usage for hop in end.hops] == [Usage(25, 0), Usage(100, 10)]
+    assert [hop.cost_usd_micros for hop in end.hops] == [25, 150]
+
+
+@pytest.mark.parametrize("failure", [OVERLOADED, CONNECTION, classify(504, "")], ids=lambda failure: failure.label)
+async def test_a_try_that_the_provider_refused_costs_nothing(failure: Failure) -> None:
+    bench = Bench(a=script(failure), b=[GOOD])
+    end = await bench.generator.run(ask(), bench.deadline())
+    assert end.hops[0].cost_usd_micros == 0
+
+
+async def test_thinking_that_was_cut_off_is_paid_but_no_text() -> None:
+    bench = Bench(a=script(Usage(1000, 1), Thought("0123456789" * 7), TIMEOUT), b=[GOOD])
+    end = await bench.generator.run(ask(), bench.deadline(), bench.text.append)
+    assert bench.text == ["fine"]
+    assert end.hops[0].usage == Usage(1000, 21)
 
 
 async def test_what_a_failed_try_cost_is_part_of_the_price() -> None:
@@ -189,6 +234,22 @@ async def test_cancelling_cancels_the_provider_and_accounts_what_was_written() -
     assert record.error_reason == "CANCELLED"
     assert [(hop.failure, hop.usage) for hop in record.hops] == [("cancelled", Usage(1000, 21))]
     assert bench.gate.statistics().inside == 0
+
+
+async def test_cancelling_what_was_not_streamed_is_accounted_too() -> None:
+    bench = Bench(a=script(Wait(5.0), "late"))
+    run = bench.generator.run(ask(), bench.deadline())
+
+    async def cancel_while_it_waits(task: "asyncio.Task[object]") -> None:
+        await bench.clock.sleep(1.0)
+        task.cancel()
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(run)
+        tasks.create_task(cancel_while_it_waits(task))
+    (record,) = bench.books.records
+    assert [hop.failure for hop in record.hops] == ["cancelled"]
+    assert record.hops[0].cost_usd_micros > 0
 
 
 async def test_above_the_limit_calls_are_shed() -> None:

@@ -15,6 +15,7 @@ PATIENCE = Patience(1.0, 1.0, 1.0)
 class Heard(Listener):
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.thoughts: list[str] = []
         self.counts: list[Usage] = []
 
     def counted(self, usage: Usage) -> None:
@@ -22,6 +23,9 @@ class Heard(Listener):
 
     def wrote(self, text: str) -> None:
         self.texts.append(text)
+
+    def thought(self, text: str) -> None:
+        self.thoughts.append(text)
 
 
 def body(request: GenerationRequest, *, thinking: str = "", stream: bool = False) -> dict[str, object]:
@@ -98,6 +102,7 @@ def test_a_stream_from_start_to_end() -> None:
     reader = StreamReader(heard)
     signs = [name for name, event in EVENTS if reader.read(name, orjson.dumps(event).decode())]
     assert heard.texts == ["Hel", "lo"]
+    assert heard.thoughts == ["hm"]
     assert heard.counts == [Usage(9, 1, 5), Usage(9, 7, 5)]
     assert signs == ["content_block_delta"] * 3
     assert reader.finished

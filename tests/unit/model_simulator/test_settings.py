@@ -1,6 +1,6 @@
 import pytest
 
-from libs.config.settings import faults
+from libs.testing.settings import faults
 from services.model_simulator.settings import SimulatorSettings
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from libs.config.settings import faults
+from libs.testing.settings import faults
 from services.monitoring.settings import MonitoringSettings
 
 GOOD = {"redis_url": "redis://127.0.0.1:6379/0", "auth_target": "dns:///auth:50051", "service_secret": "s"}

@@ -134,6 +134,19 @@ async def test_lookalikes_are_misses(cache: Replica) -> None:
     assert (await cache.lookup(question("Is the red button not safe to press?"))).layer is Layer.MISS
 
 
+async def test_what_tells_of_the_speaker_is_found_by_equal_text_alone(cache: Replica) -> None:
+    told = "My name is Anna and how can I reset the password?"
+    await kept(cache, ASKED)
+    cache.embedder.texts.clear()
+    assert (await cache.lookup(question(told))).layer is Layer.MISS
+    assert not await cache.put(question(told), vector=vector_of(told))
+    await cache.backlog.work()
+    assert cache.embedder.texts == []
+    assert cache.indexes.count("t1") == 1
+    assert (await cache.lookup(question(told.replace("how can", "how do")))).layer is Layer.MISS
+    assert (await cache.lookup(question(told))).layer is Layer.EXACT_MEMORY
+
+
 async def test_an_expired_answer_is_never_given(cache: Replica) -> None:
     await cache.put(question(ASKED), ttl=100.0)
     await cache.backlog.work()

@@ -2,20 +2,27 @@ from pathlib import Path
 
 import pytest
 
-from libs.config.settings import faults
+from libs.testing.settings import faults
 from services.semantic_cache.model_folder import ModelNotFoundError, locate
 from services.semantic_cache.settings import SemanticCacheSettings
 
+REQUIRED = {"redis_url": "redis://h", "auth_target": "static:///h:1", "service_secret": "secret"}
+
+
+def test_where_its_peers_are_has_no_default() -> None:
+    named = [line.partition(":")[0] for line in faults(SemanticCacheSettings, {"embeddings_enabled": False})]
+    assert sorted(named) == ["AGENTMESH_AUTH_TARGET", "AGENTMESH_REDIS_URL", "AGENTMESH_SERVICE_SECRET"]
+
 
 def test_a_missing_model_is_a_fault_that_names_the_variable(tmp_path: Path) -> None:
-    lines = faults(SemanticCacheSettings, {"model_path": str(tmp_path), "redis_url": "http://nowhere"})
+    lines = faults(SemanticCacheSettings, {**REQUIRED, "model_path": str(tmp_path), "redis_url": "http://nowhere"})
     assert len(lines) == 2
     assert lines[0].startswith("AGENTMESH_REDIS_URL")
     assert lines[1].startswith("AGENTMESH_MODEL_PATH")
 
 
 def test_without_embeddings_no_model_is_needed(tmp_path: Path) -> None:
-    values = {"model_path": str(tmp_path), "embeddings_enabled": False}
+    values = {**REQUIRED, "model_path": str(tmp_path), "embeddings_enabled": False}
     assert faults(SemanticCacheSettings, values) == []
     assert SemanticCacheSettings.model_validate(values).model_folder() is None
 

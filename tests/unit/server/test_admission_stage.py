@@ -4,6 +4,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
+from libs.core.errors import MeshError, Reason
 from libs.server.spec import Access, MethodPolicy
 from libs.server.stages.admission import AdmissionStage
 from libs.telemetry.metrics import Metrics
@@ -88,3 +89,16 @@ async def test_a_timeout_of_the_handlers_own_is_no_deadline() -> None:
 def test_a_limit_below_one_would_serve_nobody() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         AdmissionStage(0, Metrics("test"))
+
+
+async def test_housekeeping_ends_whatever_its_client_asks_for() -> None:
+    stage = AdmissionStage(1, Metrics("test"))
+    policy = MethodPolicy(Access.PUBLIC, default_timeout=0.01, housekeeping=True)
+
+    async def watches(call: object, request: object) -> object:
+        return await asyncio.Event().wait()
+
+    with pytest.raises(MeshError) as ended:
+        async with asyncio.timeout(5):
+            await stage.wrap(METHOD, policy, watches)(new_call(timeout=86_400.0), None)
+    assert ended.value.reason is Reason.DEADLINE_TOO_SHORT

@@ -21,7 +21,10 @@ class Auth:
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.down = False
+        self.says = ""
         self.fetches = 0
+        self.asked = asyncio.Event()
+        self.hold: asyncio.Event | None = None
         self.keys: dict[str, Ed25519PrivateKey] = {}
         self.add_key("k1", 1)
 
@@ -30,8 +33,13 @@ class Auth:
 
     async def jwks(self) -> str:
         self.fetches += 1
+        self.asked.set()
+        if self.hold is not None:
+            await self.hold.wait()
         if self.down:
             raise MeshError(Reason.PEER_UNAVAILABLE)
+        if self.says:
+            return self.says
         return json.dumps({"keys": [_jwk(key_id, key) for key_id, key in self.keys.items()]})
 
     def token(
@@ -225,5 +233,55 @@ async def test_a_key_set_that_cannot_be_read_is_auths_fault(clock: ManualClock, 
         return "<html>"
 
     authenticator = TokenAuthenticator(Jwks(garbage, clock), clock)
+
+    assert await refusal(authenticator, auth.token()) is Reason.PEER_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "text", ["<html>", "[]", '{"keys": 7}', '{"keys": ["k"]}', '{"keys": [{"kty": "OKP"}]}', "null"]
+)
+async def test_a_key_set_that_cannot_be_read_displaces_none(
+    authenticator: TokenAuthenticator, auth: Auth, clock: ManualClock, text: str
+) -> None:
+    await authenticator.authenticate(METHOD, auth.token())
+    auth.says = text
+    clock.advance(301)
+
+    await authenticator.authenticate(METHOD, auth.token(jti="another"))
+    await authenticator.authenticate(METHOD, auth.token(jti="a third"))
+
+
+async def test_who_gives_up_does_not_make_the_next_one_fail(authenticator: TokenAuthenticator, auth: Auth) -> None:
+    auth.hold = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        impatient = tasks.create_task(authenticator.authenticate(METHOD, auth.token()))
+        await auth.asked.wait()
+        impatient.cancel()
+    auth.hold = None
+
+    await authenticator.authenticate(METHOD, auth.token())
+
+
+async def test_a_key_that_is_old_serves_while_it_is_asked_for(
+    authenticator: TokenAuthenticator, auth: Auth, clock: ManualClock
+) -> None:
+    await authenticator.authenticate(METHOD, auth.token())
+    clock.advance(301)
+    auth.hold = asyncio.Event()
+    auth.asked.clear()
+
+    async with asyncio.TaskGroup() as tasks:
+        asks = tasks.create_task(authenticator.authenticate(METHOD, auth.token(jti="asks")))
+        await auth.asked.wait()
+        await authenticator.authenticate(METHOD, auth.token(jti="does not wait"))
+        assert not asks.done()
+        auth.hold.set()
+
+    assert auth.fetches == 2
+
+
+async def test_an_answer_that_never_comes_is_not_waited_for(auth: Auth, clock: ManualClock) -> None:
+    auth.hold = asyncio.Event()
+    authenticator = TokenAuthenticator(Jwks(auth.jwks, clock, JwksOptions(fetch_timeout=0.01)), clock)
 
     assert await refusal(authenticator, auth.token()) is Reason.PEER_UNAVAILABLE

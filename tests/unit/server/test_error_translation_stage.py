@@ -1,4 +1,6 @@
 import asyncio
+import string
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -7,7 +9,7 @@ from google.rpc.error_details_pb2 import BadRequest, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from libs.core.errors import FieldViolation, MeshError, QuotaViolation, Reason, invalid_fields
-from libs.server.rich_status import encode, trailing_metadata
+from libs.server.rich_status import encode, message, trailing_metadata
 from libs.testing.grpc_context import FakeServicerContext
 from tests.unit.server.fakes import Harness, error_info, sent_status
 
@@ -133,3 +135,38 @@ def test_every_reason_encodes_to_its_own_code(reason: Reason) -> None:
 
     assert status.code == reason.code
     assert error_info(status).reason == reason.name
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN])
+async def test_a_peers_verdict_on_our_own_call_is_not_the_callers(code: grpc.StatusCode) -> None:
+    trailing = grpc.aio.Metadata(*trailing_metadata(MeshError(Reason.EXPIRED_CREDENTIALS), "auth"))
+    with structlog.testing.capture_logs() as logged:
+        status = await failing_with(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing))
+
+    info = error_info(status)
+    assert (info.reason, info.domain) == ("INTERNAL", "test")
+    (line,) = [entry for entry in logged if entry["event"] == "rpc.failed"]
+    assert line["peer_code"] == code.name
+
+
+@pytest.mark.parametrize("character", ["x", "\u00e4", "\U0001f600"])
+async def test_an_error_always_fits_into_the_headers(character: str) -> None:
+    violations = [FieldViolation("field" * 40, character * 1000) for _ in range(100)]
+    quota = [QuotaViolation("user", character * 10_000)]
+    for error in (
+        invalid_fields(violations),
+        MeshError(Reason.INTERNAL, character * 10_000),
+        MeshError(Reason.RATE_LIMITED, quota=quota, retry_after=1.0),
+    ):
+        ((_, raw),) = trailing_metadata(error, "test")
+        assert len(raw) + len(quote(message(error), safe=string.printable)) < 8_000
+        assert error_info(Status.FromString(raw)).reason == error.reason.name
+
+
+def test_the_usual_advice_survives_beside_what_is_too_long() -> None:
+    error = MeshError(Reason.RATE_LIMITED, quota=[QuotaViolation("user", "x" * 10_000)], retry_after=1.0)
+
+    status = encode(error, "test")
+
+    assert any(packed.Is(RetryInfo.DESCRIPTOR) for packed in status.details)
+    assert not any(packed.Is(QuotaFailure.DESCRIPTOR) for packed in status.details)

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from libs.config.settings import faults
 from libs.server.address import Address
 from libs.server.settings import ServerSettings
+from libs.testing.settings import faults
 
 
 def test_the_defaults_are_valid_and_listen_on_loopback_only() -> None:

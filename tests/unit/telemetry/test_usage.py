@@ -2,11 +2,13 @@ import asyncio
 
 import grpc
 import pytest
+import structlog.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmesh.monitoring.v1.monitoring_pb2 import ReportUsageRequest, ReportUsageResponse, UsageEvent
 from libs.core.errors import MeshError, Reason
+from libs.telemetry import logs
 from libs.telemetry.catalogue import USAGE_DROPPED
 from libs.telemetry.metrics import Metrics
 from libs.telemetry.usage import UsageOptions, UsageReporter
@@ -179,3 +181,46 @@ async def test_a_drain_flushes_once_more() -> None:
         running.cancel()
 
     assert monitoring.counted == ["a"]
+
+
+async def test_what_the_last_flush_cannot_send_is_counted_as_dropped() -> None:
+    metrics = Metrics("test")
+    monitoring = Monitoring()
+    usage = UsageReporter(monitoring.report_usage, ManualClock(), UsageOptions(batch=2), metrics.counter(USAGE_DROPPED))
+    monitoring.down = True
+    started = asyncio.Event()
+
+    async def run() -> None:
+        started.set()
+        await usage.run()
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(run())
+        await started.wait()
+        for tenant in "abc":
+            usage.record(UsageEvent(tenant_id=tenant))
+        running.cancel()
+
+    assert usage.statistics() == (0, 0, 3)
+    assert "agentmesh_usage_dropped_total 3.0" in metrics.exposition().decode()
+
+
+async def test_a_refusal_is_logged_with_its_code() -> None:
+    monitoring = Monitoring()
+    usage = UsageReporter(monitoring.report_usage, ManualClock(), log=logs.get("test"))
+    monitoring.refuses["a"] = MeshError(Reason.INVALID_FIELD)
+    usage.record(UsageEvent(tenant_id="a"))
+
+    with structlog.testing.capture_logs() as logged:
+        await usage.flush()
+
+    (line,) = logged
+    assert (line["event"], line["code"], line["events"]) == ("usage.refused", "INVALID_ARGUMENT", 1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"capacity": 0}, {"batch": 0}, {"batch": 5_001}, {"interval": 0.0}, {"interval": float("inf")}]
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        UsageOptions(**options)  # type: ignore[arg-type]  # one of each kind

@@ -98,7 +98,9 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteConversation(self, request, context):
-        """DeleteConversation removes a conversation and its messages.
+        """DeleteConversation removes a conversation and its messages; from its first step on the conversation is missing.
+        What is kept so that a retried request finds its answer, the text of answers and of jobs, expires by itself: with
+        the default settings within a day of its turn or of the job's end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

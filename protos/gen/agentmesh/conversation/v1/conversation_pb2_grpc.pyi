@@ -40,7 +40,10 @@ class ConversationServiceStub:
     ListConversations: _grpc.UnaryUnaryMultiCallable[_conversation_pb2.ListConversationsRequest, _conversation_pb2.ListConversationsResponse]
     """ListConversations pages through the caller's conversations, the latest made first."""
     DeleteConversation: _grpc.UnaryUnaryMultiCallable[_conversation_pb2.DeleteConversationRequest, _conversation_pb2.DeleteConversationResponse]
-    """DeleteConversation removes a conversation and its messages."""
+    """DeleteConversation removes a conversation and its messages; from its first step on the conversation is missing.
+    What is kept so that a retried request finds its answer, the text of answers and of jobs, expires by itself: with
+    the default settings within a day of its turn or of the job's end.
+    """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_conversation_pb2.ListMessagesRequest, _conversation_pb2.ListMessagesResponse]
     """ListMessages pages through a conversation, oldest first."""
     SendMessage: _grpc.UnaryUnaryMultiCallable[_conversation_pb2.SendMessageRequest, _conversation_pb2.SendMessageResponse]
@@ -62,7 +65,10 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     ListConversations: _aio.UnaryUnaryMultiCallable[_conversation_pb2.ListConversationsRequest, _conversation_pb2.ListConversationsResponse]  # type: ignore[assignment]
     """ListConversations pages through the caller's conversations, the latest made first."""
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_pb2.DeleteConversationRequest, _conversation_pb2.DeleteConversationResponse]  # type: ignore[assignment]
-    """DeleteConversation removes a conversation and its messages."""
+    """DeleteConversation removes a conversation and its messages; from its first step on the conversation is missing.
+    What is kept so that a retried request finds its answer, the text of answers and of jobs, expires by itself: with
+    the default settings within a day of its turn or of the job's end.
+    """
     ListMessages: _aio.UnaryUnaryMultiCallable[_conversation_pb2.ListMessagesRequest, _conversation_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """ListMessages pages through a conversation, oldest first."""
     SendMessage: _aio.UnaryUnaryMultiCallable[_conversation_pb2.SendMessageRequest, _conversation_pb2.SendMessageResponse]  # type: ignore[assignment]
@@ -105,7 +111,10 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_pb2.DeleteConversationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_pb2.DeleteConversationResponse, _abc.Awaitable[_conversation_pb2.DeleteConversationResponse]]:
-        """DeleteConversation removes a conversation and its messages."""
+        """DeleteConversation removes a conversation and its messages; from its first step on the conversation is missing.
+        What is kept so that a retried request finds its answer, the text of answers and of jobs, expires by itself: with
+        the default settings within a day of its turn or of the job's end.
+        """
 
     @_abc_1.abstractmethod
     def ListMessages(

@@ -76,8 +76,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """WatchJob sends the job now and at each change, and ends once it has finished. A watcher that was cut off
-        goes on where it was by sending the last revision it saw.
+        """WatchJob sends the job now and at each change, and ends once it has finished, or after ten minutes. A watcher
+        that was cut off, or that wants to go on watching, sends the last revision it saw.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,8 @@ class JobServiceStub:
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.GetJobRequest, _job_pb2.GetJobResponse]
     """GetJob returns a job. NOT_FOUND if it is missing, expired or somebody else's."""
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]
-    """WatchJob sends the job now and at each change, and ends once it has finished. A watcher that was cut off
-    goes on where it was by sending the last revision it saw.
+    """WatchJob sends the job now and at each change, and ends once it has finished, or after ten minutes. A watcher
+    that was cut off, or that wants to go on watching, sends the last revision it saw.
     """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]
     """CancelJob stops a job that has not finished. JOB_FINISHED if it has."""
@@ -54,8 +54,8 @@ class JobServiceAsyncStub(JobServiceStub):
     GetJob: _aio.UnaryUnaryMultiCallable[_job_pb2.GetJobRequest, _job_pb2.GetJobResponse]  # type: ignore[assignment]
     """GetJob returns a job. NOT_FOUND if it is missing, expired or somebody else's."""
     WatchJob: _aio.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]  # type: ignore[assignment]
-    """WatchJob sends the job now and at each change, and ends once it has finished. A watcher that was cut off
-    goes on where it was by sending the last revision it saw.
+    """WatchJob sends the job now and at each change, and ends once it has finished, or after ten minutes. A watcher
+    that was cut off, or that wants to go on watching, sends the last revision it saw.
     """
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]  # type: ignore[assignment]
     """CancelJob stops a job that has not finished. JOB_FINISHED if it has."""
@@ -85,8 +85,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_pb2.WatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_pb2.WatchJobResponse], _abc.AsyncIterator[_job_pb2.WatchJobResponse]]:
-        """WatchJob sends the job now and at each change, and ends once it has finished. A watcher that was cut off
-        goes on where it was by sending the last revision it saw.
+        """WatchJob sends the job now and at each change, and ends once it has finished, or after ten minutes. A watcher
+        that was cut off, or that wants to go on watching, sends the last revision it saw.
         """
 
     @_abc_1.abstractmethod

@@ -26,7 +26,7 @@ from agentmesh.types.v1 import types_pb2 as agentmesh_dot_types_dot_v1_dot_types
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n agentmesh/memory/v1/memory.proto\x12\x13\x61gentmesh.memory.v1\x1a\x1e\x61gentmesh/types/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x02\n\x07Message\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.agentmesh.types.v1.Role\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12-\n\x05usage\x18\x07 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x08 \x01(\x03\x12\x33\n\x0b\x63\x61\x63he_layer\x18\t \x01(\x0e\x32\x1e.agentmesh.types.v1.CacheLayer\"t\n\x15\x41ppendMessagesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12.\n\x08messages\x18\x03 \x03(\x0b\x32\x1c.agentmesh.memory.v1.Message\"B\n\x16\x41ppendMessagesResponse\x12\x15\n\rmessage_count\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"O\n\x11GetContextRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\"s\n\x12GetContextResponse\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.agentmesh.types.v1.ChatMessage\x12\x13\n\x0btoken_count\x18\x02 \x01(\x05\x12\x15\n\romitted_count\x18\x03 \x01(\x03\"i\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"_\n\x14ListMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.agentmesh.memory.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x19\x44\x65leteConversationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"3\n\x1a\x44\x65leteConversationResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\x32\xb5\x03\n\rMemoryService\x12i\n\x0e\x41ppendMessages\x12*.agentmesh.memory.v1.AppendMessagesRequest\x1a+.agentmesh.memory.v1.AppendMessagesResponse\x12]\n\nGetContext\x12&.agentmesh.memory.v1.GetContextRequest\x1a\'.agentmesh.memory.v1.GetContextResponse\x12\x63\n\x0cListMessages\x12(.agentmesh.memory.v1.ListMessagesRequest\x1a).agentmesh.memory.v1.ListMessagesResponse\x12u\n\x12\x44\x65leteConversation\x12..agentmesh.memory.v1.DeleteConversationRequest\x1a/.agentmesh.memory.v1.DeleteConversationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n agentmesh/memory/v1/memory.proto\x12\x13\x61gentmesh.memory.v1\x1a\x1e\x61gentmesh/types/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x02\n\x07Message\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.agentmesh.types.v1.Role\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12-\n\x05usage\x18\x07 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x08 \x01(\x03\x12\x33\n\x0b\x63\x61\x63he_layer\x18\t \x01(\x0e\x32\x1e.agentmesh.types.v1.CacheLayer\"t\n\x15\x41ppendMessagesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12.\n\x08messages\x18\x03 \x03(\x0b\x32\x1c.agentmesh.memory.v1.Message\"B\n\x16\x41ppendMessagesResponse\x12\x15\n\rmessage_count\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x08\"O\n\x11GetContextRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05query\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\"\x8a\x01\n\x12GetContextResponse\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.agentmesh.types.v1.ChatMessage\x12\x13\n\x0btoken_count\x18\x02 \x01(\x05\x12\x15\n\romitted_count\x18\x03 \x01(\x03\x12\x15\n\rmessage_count\x18\x04 \x01(\x03\"i\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"_\n\x14ListMessagesResponse\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x1c.agentmesh.memory.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x19\x44\x65leteConversationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"3\n\x1a\x44\x65leteConversationResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x03\x32\xb5\x03\n\rMemoryService\x12i\n\x0e\x41ppendMessages\x12*.agentmesh.memory.v1.AppendMessagesRequest\x1a+.agentmesh.memory.v1.AppendMessagesResponse\x12]\n\nGetContext\x12&.agentmesh.memory.v1.GetContextRequest\x1a\'.agentmesh.memory.v1.GetContextResponse\x12\x63\n\x0cListMessages\x12(.agentmesh.memory.v1.ListMessagesRequest\x1a).agentmesh.memory.v1.ListMessagesResponse\x12u\n\x12\x44\x65leteConversation\x12..agentmesh.memory.v1.DeleteConversationRequest\x1a/.agentmesh.memory.v1.DeleteConversationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,16 +41,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDMESSAGESRESPONSE']._serialized_end=604
   _globals['_GETCONTEXTREQUEST']._serialized_start=606
   _globals['_GETCONTEXTREQUEST']._serialized_end=685
-  _globals['_GETCONTEXTRESPONSE']._serialized_start=687
-  _globals['_GETCONTEXTRESPONSE']._serialized_end=802
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=804
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=909
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=911
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1006
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1008
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1080
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1082
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1133
-  _globals['_MEMORYSERVICE']._serialized_start=1136
-  _globals['_MEMORYSERVICE']._serialized_end=1573
+  _globals['_GETCONTEXTRESPONSE']._serialized_start=688
+  _globals['_GETCONTEXTRESPONSE']._serialized_end=826
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=828
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=933
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=935
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1030
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1032
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1104
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1106
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1157
+  _globals['_MEMORYSERVICE']._serialized_start=1160
+  _globals['_MEMORYSERVICE']._serialized_end=1597
 # @@protoc_insertion_point(module_scope)

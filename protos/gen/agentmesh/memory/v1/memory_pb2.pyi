@@ -175,10 +175,13 @@ class GetContextResponse(_message.Message):
     MESSAGES_FIELD_NUMBER: _builtins.int
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     OMITTED_COUNT_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
     token_count: _builtins.int
     """What they take, in estimated tokens; at most the budget."""
     omitted_count: _builtins.int
     """How many messages of the conversation were left out."""
+    message_count: _builtins.int
+    """How many messages the conversation has in all; `messages` may hold several of them as one."""
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ChatMessage]:
         """Oldest first; begins with a user's message, and user and assistant take turns."""
@@ -189,10 +192,11 @@ class GetContextResponse(_message.Message):
         messages: _abc.Iterable[_types_pb2.ChatMessage] | None = ...,
         token_count: _builtins.int = ...,
         omitted_count: _builtins.int = ...,
+        message_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages", "omitted_count", b"omitted_count", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_count", b"message_count", "messages", b"messages", "omitted_count", b"omitted_count", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
