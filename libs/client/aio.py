@@ -24,7 +24,8 @@ from libs.mesh.errors import decode
 from libs.mesh.options import MeshOptions
 from libs.mesh.service_token import StaticToken
 
-_RESUMPTIONS: Final = 3
+# With the pauses below about three seconds: longer than a connection's reconnect backoff.
+_RESUMPTIONS: Final = 5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
 _WATCHED_ON: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED})
@@ -133,6 +134,7 @@ class AgentMesh:
         )
         given = ""
         deadline = Deadline.after(self._timeout, self._clock)
+        pause = _FIRST_PAUSE
         for resumption in range(_RESUMPTIONS + 1):
             try:
                 async with aclosing(self._stream_from(request, given, deadline.remaining())) as events:
@@ -147,6 +149,8 @@ class AgentMesh:
             except MeshError as error:
                 if error.code is not Code.UNAVAILABLE or resumption == _RESUMPTIONS:
                     raise
+            await self._clock.sleep(pause)
+            pause *= 2
 
     async def _stream_from(
         self, request: pb.StreamMessageRequest, given: str, timeout: float

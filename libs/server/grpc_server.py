@@ -63,6 +63,9 @@ def _options(settings: ServerSettings, rng: Rng) -> list[tuple[str, int]]:
         ("grpc.http2.min_ping_interval_without_data_ms", 4_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 4_000),
         ("grpc.keepalive_permit_without_calls", 1),
+        # As in libs/mesh/endpoint.py: no ping with every read, but a window that holds a whole message.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 1024 * 1024),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         # C-core resets calls at random, as CANCELLED and with no word of when to return, once so many wait for our

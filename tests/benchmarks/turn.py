@@ -1,6 +1,6 @@
 """What the mesh adds to a turn: through every service, beside a bare echo and the bare SDK, in one run.
 
-    python -m tests.benchmarks.turn [--turns 1000] [--concurrency 64] [--rounds 3]
+    python -m tests.benchmarks.turn [--turns 600] [--concurrency 64] [--rounds 5]
 
 All sides run in turn, round after round, on the same machine with the same client process, so that their ratios hold
 where absolute figures do not. The simulator answers at once. Each side is one closed loop:
@@ -146,9 +146,10 @@ async def measure(arguments: argparse.Namespace) -> dict[str, list[Round]]:
         sides = MeshSides(client)
         await sides.talk(arguments.concurrency)
         plan: list[tuple[str, Call, int]] = [
+            # What is compared stands side by side, so that a machine that drifts drifts under both.
             ("echo", echo_call, 4 * arguments.turns),
-            ("sdk", sdk_call(sdk), arguments.turns),
             ("exact_hit", sides.exact_hit, arguments.turns),
+            ("sdk", sdk_call(sdk), arguments.turns),
             ("model_call", sides.model_call, arguments.turns),
             ("first_turn", sides.first_turn, arguments.turns // 5),
         ]
@@ -195,9 +196,9 @@ def report(rounds: Mapping[str, list[Round]]) -> None:
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=1000, help="turns a side makes in a round")
+    parser.add_argument("--turns", type=int, default=600, help="turns a side makes in a round")
     parser.add_argument("--concurrency", type=int, default=64, help="callers at a time")
-    parser.add_argument("--rounds", type=int, default=3, help="measured rounds, after one to warm up")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one to warm up")
     arguments = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         report(runner.run(measure(arguments)))

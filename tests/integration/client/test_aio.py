@@ -11,6 +11,7 @@ from libs.client.aio import AgentMesh
 from libs.client.replies import Reply
 from libs.core.errors import MeshError, Reason
 from libs.core.ids import is_uuid
+from libs.testing.clock import ManualClock
 from libs.testing.inprocess import serving
 from tests.integration.client.scripted import Script
 
@@ -24,7 +25,10 @@ def script() -> Script:
 
 @pytest.fixture
 async def client(script: Script) -> AsyncIterator[AgentMesh]:
-    async with serving(*script.registrations()) as server, AgentMesh(server.target, "amk_key", timeout=10) as mesh:
+    async with (
+        serving(*script.registrations()) as server,
+        AgentMesh(server.target, "amk_key", timeout=10, clock=ManualClock(autojump=0.01)) as mesh,
+    ):
         yield mesh
 
 
@@ -95,7 +99,7 @@ async def test_a_stream_that_keeps_breaking_is_given_up(script: Script, client: 
         await streamed(client)
 
     assert raised.value.reason is Reason.PEER_UNAVAILABLE
-    assert len(script.requests) == 4
+    assert len(script.requests) == 6
 
 
 async def test_a_refusal_is_not_asked_again(script: Script, client: AgentMesh) -> None:
