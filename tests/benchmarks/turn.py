@@ -1,6 +1,6 @@
 """What the mesh adds to a turn: through every service, beside a bare echo and the bare SDK, in one run.
 
-    python -m tests.benchmarks.turn [--turns 600] [--concurrency 64] [--rounds 5]
+    python -m tests.benchmarks.turn [--turns 600] [--concurrency 128] [--rounds 5]
 
 All sides run in turn, round after round, on the same machine with the same client process, so that their ratios hold
 where absolute figures do not. The simulator answers at once. Each side is one closed loop:
@@ -197,7 +197,7 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=600, help="turns a side makes in a round")
-    parser.add_argument("--concurrency", type=int, default=64, help="callers at a time")
+    parser.add_argument("--concurrency", type=int, default=128, help="callers at a time")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one to warm up")
     arguments = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
