@@ -1,5 +1,6 @@
 """Contract <-> domain. Nothing is decided here."""
 
+from functools import lru_cache
 from typing import cast
 
 from google.protobuf.duration_pb2 import Duration
@@ -182,8 +183,12 @@ def report_domain(report: pb.TurnReport) -> Report:
     )
 
 
+@lru_cache(maxsize=64)
 def answer_proto(answer: Answer) -> pb.SendMessageResponse:
-    """The answer for the caller; also the form in which the ledger keeps it."""
+    """The answer for the caller; also the form in which the ledger keeps it, so each is made once for both.
+
+    Callers share the message and must not change it.
+    """
     return pb.SendMessageResponse(message=message_proto(answer.message), report=report_proto(answer.report))
 
 

@@ -37,6 +37,8 @@ Call = Callable[[int], Awaitable[object]]
 _QUESTION = "What does the cache answer?"
 _MODEL = "claude-sonnet-5-5"
 _MAKERS = 32
+# As many as take about as long as the turns they are compared with: a shorter burst would flatter the echo.
+_ECHOES_PER_TURN = 8
 
 
 class MeshSides:
@@ -147,7 +149,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, list[Round]]:
         await sides.talk(arguments.concurrency)
         plan: list[tuple[str, Call, int]] = [
             # What is compared stands side by side, so that a machine that drifts drifts under both.
-            ("echo", echo_call, 4 * arguments.turns),
+            ("echo", echo_call, _ECHOES_PER_TURN * arguments.turns),
             ("exact_hit", sides.exact_hit, arguments.turns),
             ("sdk", sdk_call(sdk), arguments.turns),
             ("model_call", sides.model_call, arguments.turns),
