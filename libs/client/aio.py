@@ -20,7 +20,7 @@ from libs.core.deadline import Deadline
 from libs.core.errors import Code, MeshError, Reason
 from libs.core.ids import new_request_id
 from libs.mesh.channel import MeshChannel
-from libs.mesh.errors import decode
+from libs.mesh.errors import typed_errors
 from libs.mesh.options import MeshOptions
 from libs.mesh.service_token import StaticToken
 
@@ -86,7 +86,7 @@ class AgentMesh:
     async def create_conversation(self, title: str = "", system_prompt: str = "") -> Conversation:
         """Begin a conversation."""
         request = pb.CreateConversationRequest(request_id=new_request_id(), title=title, system_prompt=system_prompt)
-        with _typed_errors():
+        with typed_errors(_SERVICE):
             response = await self._conversations.CreateConversation(request)
         return Conversation.of(response.conversation)
 
@@ -110,7 +110,7 @@ class AgentMesh:
             content=text,
             options=options.to_proto(),
         )
-        with _typed_errors():
+        with typed_errors(_SERVICE):
             response = await self._conversations.SendMessage(request, timeout=self._timeout)
         return Reply.of(response.message, response.report)
 
@@ -157,7 +157,7 @@ class AgentMesh:
     ) -> AsyncGenerator[str | Reply, None]:
         received = ""
         call = self._conversations.StreamMessage(request, timeout=timeout)
-        with _typed_errors(), _cancelled_at_end(call):
+        with typed_errors(_SERVICE), _cancelled_at_end(call):
             async for response in call:
                 before = len(received)
                 received += response.text
@@ -179,7 +179,7 @@ class AgentMesh:
         token = ""
         while True:
             request = pb.ListMessagesRequest(conversation_id=conversation_id, page_size=1000, page_token=token)
-            with _typed_errors():
+            with typed_errors(_SERVICE):
                 page = await self._conversations.ListMessages(request)
             messages.extend(page.messages)
             token = page.next_page_token
@@ -191,7 +191,7 @@ class AgentMesh:
         request = job_pb2.SubmitJobRequest(
             request_id=new_request_id(), conversation_id=conversation_id, content=text, options=options.to_proto()
         )
-        with _typed_errors():
+        with typed_errors(_SERVICE):
             response = await self._jobs.SubmitJob(request)
         return JobUpdate.of(response.job)
 
@@ -231,14 +231,14 @@ class AgentMesh:
     async def _watch_from(self, job_id: str, seen: int, deadline: Deadline) -> AsyncGenerator[JobUpdate, None]:
         request = job_pb2.WatchJobRequest(job_id=job_id, after_revision=seen)
         call = self._jobs.WatchJob(request, timeout=min(self._timeout, deadline.remaining()))
-        with _typed_errors(), _cancelled_at_end(call):
+        with typed_errors(_SERVICE), _cancelled_at_end(call):
             async for response in call:
                 yield JobUpdate.of(response.job)
 
     async def cancel_job(self, job_id: str) -> JobUpdate:
         """Stop a job that has not finished."""
         request = job_pb2.CancelJobRequest(request_id=new_request_id(), job_id=job_id)
-        with _typed_errors():
+        with typed_errors(_SERVICE):
             response = await self._jobs.CancelJob(request)
         return JobUpdate.of(response.job)
 
@@ -255,11 +255,3 @@ def _cancelled_at_end(call: grpc.aio.Call) -> Iterator[None]:
     finally:
         # Does nothing to a call that has finished.
         call.cancel()
-
-
-@contextmanager
-def _typed_errors() -> Iterator[None]:
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise decode(error, _SERVICE) from error

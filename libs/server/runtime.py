@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from agentmesh.auth.v1.auth_pb2 import GetJwksRequest
 from agentmesh.auth.v1.auth_pb2_grpc import AuthServiceStub
+from agentmesh.monitoring.v1.monitoring_pb2_grpc import MonitoringServiceStub
 from libs.core.clock import Clock
 from libs.core.rng import Rng
 from libs.mesh.channel import MeshChannel
@@ -17,7 +18,9 @@ from libs.server.auth import Jwks, TokenAuthenticator
 from libs.server.service_token import ServiceTokenSource
 from libs.server.settings import ServerSettings
 from libs.server.spec import ServiceSpec
+from libs.telemetry.catalogue import USAGE_DROPPED
 from libs.telemetry.telemetry import Telemetry
+from libs.telemetry.usage import UsageReporter
 
 S = TypeVar("S", bound=ServerSettings)
 
@@ -35,6 +38,14 @@ class Runtime:
     def dial(self, target: str, options: MeshOptions | None = None) -> MeshChannel:
         """A channel to a peer that carries our telemetry and, outside a request, our own token; closed at shutdown."""
         return self.peers.dial(target, options)
+
+    def usage_reporter(self, monitoring_target: str) -> UsageReporter | None:
+        """Reports usage to monitoring, once its `run` is in the background; None without a target."""
+        if not monitoring_target:
+            return None
+        stub = MonitoringServiceStub(self.dial(monitoring_target))
+        dropped = self.telemetry.metrics.counter(USAGE_DROPPED)
+        return UsageReporter(stub.ReportUsage, self.clock, dropped=dropped, log=self.telemetry.log)
 
     def token_authenticator(self) -> TokenAuthenticator:
         """The usual authenticator: tokens that the auth service at `auth_target` signed."""

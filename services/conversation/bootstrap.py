@@ -10,7 +10,6 @@ from agentmesh.conversation.v1.conversation_pb2_grpc import add_ConversationServ
 from agentmesh.conversation.v1.job_pb2_grpc import add_JobServiceServicer_to_server
 from agentmesh.memory.v1.memory_pb2_grpc import MemoryServiceStub
 from agentmesh.model_router.v1.model_router_pb2_grpc import ModelRouterServiceStub
-from agentmesh.monitoring.v1.monitoring_pb2_grpc import MonitoringServiceStub
 from agentmesh.semantic_cache.v1.semantic_cache_pb2_grpc import SemanticCacheServiceStub
 from libs.core.context import RequestContext, scope
 from libs.core.deadline import Deadline
@@ -20,9 +19,7 @@ from libs.server.spec import ServiceSpec
 from libs.store.connection import Store, connect
 from libs.store.streams import QueueLimits, StreamQueue
 from libs.store.worker import PoolOptions, WorkerPool
-from libs.telemetry import catalogue
 from libs.telemetry.traces import Tracing
-from libs.telemetry.usage import UsageReporter
 from services.conversation.accounting import AccountedTurns
 from services.conversation.adapters import keys
 from services.conversation.adapters.authorizer import FrontDoor, Impersonator
@@ -66,7 +63,7 @@ class Parts:
         self.cache: Final = SemanticCache(
             semantic_cache, timeout=settings.cache_timeout, telemetry=telemetry, clock=clock
         )
-        self.usage_reporter: Final = _usage_reporter(settings, runtime)
+        self.usage_reporter: Final = runtime.usage_reporter(settings.monitoring_target)
         turns = TurnRunner(
             TurnPorts(
                 RedisTurnLedger(
@@ -170,11 +167,3 @@ async def _acting_for(
         done = True
     finally:
         span.end(ok=done)
-
-
-def _usage_reporter(settings: Settings, runtime: Runtime) -> UsageReporter | None:
-    if not settings.monitoring_target:
-        return None
-    stub = MonitoringServiceStub(runtime.dial(settings.monitoring_target))
-    dropped = runtime.telemetry.metrics.counter(catalogue.USAGE_DROPPED)
-    return UsageReporter(stub.ReportUsage, runtime.clock, dropped=dropped, log=runtime.telemetry.log)

@@ -6,10 +6,8 @@ from functools import partial
 from typing import Final
 
 from agentmesh.model_router.v1.model_router_pb2_grpc import add_ModelRouterServiceServicer_to_server
-from agentmesh.monitoring.v1.monitoring_pb2_grpc import MonitoringServiceStub
 from libs.server.runtime import Runtime
 from libs.server.spec import Access, MethodPolicy, ServiceSpec
-from libs.telemetry.catalogue import USAGE_DROPPED
 from libs.telemetry.usage import UsageReporter
 from services.model_router.adapters.anthropic_provider import AnthropicOptions, AnthropicProvider, open_client
 from services.model_router.adapters.books import TelemetryBooks
@@ -40,7 +38,7 @@ METHODS: Final = {
 async def build(settings: RouterSettings, runtime: Runtime) -> AsyncIterator[ServiceSpec]:
     """The service. It has no dependency it could wait for: while the provider is away, calls say so one by one."""
     catalogue = load(settings.catalogue_path)
-    usage = _usage(settings, runtime)
+    usage = runtime.usage_reporter(settings.monitoring_target)
     options = AnthropicOptions(
         base_url=settings.anthropic_base_url,
         api_key=settings.anthropic_api_key.get_secret_value(),
@@ -71,11 +69,3 @@ def _generator(
     gate = Gate(settings.max_upstream_calls, settings.max_upstream_wait)
     books = TelemetryBooks(runtime.telemetry.metrics, usage, runtime.service, runtime.clock)
     return Generator(Upstream(provider, gate, settings.patience()), Router(catalogue, policy), books, runtime.clock)
-
-
-def _usage(settings: RouterSettings, runtime: Runtime) -> UsageReporter | None:
-    if not settings.monitoring_target:
-        return None
-    stub = MonitoringServiceStub(runtime.dial(settings.monitoring_target))
-    dropped = runtime.telemetry.metrics.counter(USAGE_DROPPED)
-    return UsageReporter(stub.ReportUsage, runtime.clock, dropped=dropped, log=runtime.telemetry.log)

@@ -8,8 +8,8 @@ from agentmesh.auth.v1 import auth_pb2, auth_pb2_grpc
 from libs.core.clock import Clock
 from libs.core.context import Principal, RequestContext, current, require, scope
 from libs.core.errors import Code, MeshError, Reason
+from libs.mesh.errors import typed_errors
 from libs.server.spec import INTERNAL_AUDIENCE, Authenticated
-from services.conversation.adapters.peers import peer
 from services.conversation.adapters.refills import Refills
 from services.conversation.convert import seconds_of, unix_seconds
 from services.conversation.grants import Grants, GrantsStatistics
@@ -107,7 +107,7 @@ class FrontDoor:
 
     async def _ask(self, key: _Key, credential: str, wanted: int) -> Authenticated:
         request = auth_pb2.AuthorizeRequest(credential=credential, method=key.method, wanted_calls=wanted)
-        with peer("auth"):
+        with typed_errors("auth"):
             response = await self._stub.Authorize(request, timeout=self._timeout)
         admitted = _authenticated(response)
         self._remember(key.digest, admitted)
@@ -170,7 +170,7 @@ class Impersonator:
     async def _issue(self, context: RequestContext, tenant_id: str, user_id: str) -> Authenticated:
         who = auth_pb2.Principal(tenant_id=tenant_id, user_id=user_id, scopes=["chat"])
         credential = auth_pb2.ServiceCredential(service="conversation", secret=self._secret, on_behalf_of=who)
-        with scope(context), peer("auth"):
+        with scope(context), typed_errors("auth"):
             response = await self._stub.IssueToken(auth_pb2.IssueTokenRequest(service=credential))
         expires_at = unix_seconds(response.expire_time)
         principal = Principal(tenant_id, user_id, frozenset({"chat"}), "", INTERNAL_AUDIENCE, expires_at)

@@ -9,9 +9,9 @@ from libs.core.clock import Clock
 from libs.core.context import RequestContext, require, scope
 from libs.core.deadline import Deadline
 from libs.core.errors import MeshError
+from libs.mesh.errors import typed_errors
 from libs.telemetry import catalogue
 from libs.telemetry.telemetry import Telemetry
-from services.conversation.adapters.peers import peer
 from services.conversation.convert import tier_proto, usage_domain, usage_proto
 from services.conversation.ports import AnswerCache, CacheEntry, CacheHit, CacheMiss, CacheScope
 from services.conversation.turn import CacheLayer
@@ -46,7 +46,7 @@ class SemanticCache(AnswerCache):
         if _too_long(question):
             return CacheMiss()
         request = pb.LookupRequest(scope=_scope(scope), text=question, exact_only=scope.personal)
-        with peer("semantic_cache"):
+        with typed_errors("semantic_cache"):
             response = await self._stub.Lookup(request, timeout=self._timeout)
         if not response.HasField("hit"):
             return CacheMiss(response.embedding)
@@ -83,7 +83,7 @@ class SemanticCache(AnswerCache):
                 Deadline.after(_PUT_TIMEOUT, self._clock), asked_in.traceparent, asked_in.principal, asked_in.token
             )
             try:
-                with scope(context), peer("semantic_cache"):
+                with scope(context), typed_errors("semantic_cache"):
                     await self._stub.Put(_put(entry), timeout=_PUT_TIMEOUT)
             except MeshError as error:
                 self._lost.inc()

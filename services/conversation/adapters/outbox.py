@@ -9,6 +9,7 @@ from libs.core.context import RequestContext, scope
 from libs.core.deadline import Deadline
 from libs.core.errors import Code, MeshError
 from libs.core.rng import Rng
+from libs.mesh.errors import typed_errors
 from libs.store.entries import Entry
 from libs.store.streams import StreamQueue
 from libs.store.worker import Dead, Disposition, Done, Retry
@@ -17,7 +18,7 @@ from libs.telemetry.logs import Logger
 from libs.telemetry.metrics import Metrics
 from services.conversation.adapters.authorizer import Impersonator
 from services.conversation.adapters.parsing import MALFORMED, MalformedError, parsing
-from services.conversation.adapters.peers import append_request, peer
+from services.conversation.adapters.peers import append_request
 from services.conversation.jobs import RetryPolicy, backoff
 from services.conversation.ports import Outbox
 from services.conversation.turn import Turn
@@ -108,5 +109,5 @@ class OutboxWorker:
             request = memory_pb2.AppendMessagesRequest.FromString(entry.fields[b"append"])
         context = RequestContext(Deadline.after(_TIMEOUT, self._clock))
         await self._impersonator.act_for(context, tenant, user)
-        with scope(context), peer("memory"):
+        with scope(context), typed_errors("memory"):
             await self._stub.AppendMessages(request, timeout=_TIMEOUT)

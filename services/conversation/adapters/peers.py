@@ -1,16 +1,13 @@
 """The ports of a turn behind the stubs of peers: cache, memory, model router. Each call is one RPC."""
 
 from collections.abc import AsyncGenerator
-from types import TracebackType
 from typing import Final
-
-import grpc
 
 from agentmesh.memory.v1 import memory_pb2, memory_pb2_grpc
 from agentmesh.model_router.v1 import model_router_pb2, model_router_pb2_grpc
 from agentmesh.types.v1 import types_pb2
 from libs.core.errors import not_found
-from libs.mesh.errors import decode
+from libs.mesh.errors import typed_errors
 from services.conversation.convert import (
     layer_proto,
     role_proto,
@@ -42,27 +39,6 @@ from services.conversation.turn import (
 )
 
 
-class peer:  # noqa: N801 - reads as what it is: `with peer("memory"):`
-    """Inside the block a peer's failures are typed errors of ours.
-
-    A class and not a generator: three of these stand on the path of every turn.
-    """
-
-    __slots__ = ("_domain",)
-
-    def __init__(self, domain: str) -> None:
-        self._domain: Final = domain
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, grpc.aio.AioRpcError):
-            raise decode(error, self._domain) from error
-
-
 class MemoryHistory(History):
     """History in the memory service."""
 
@@ -73,14 +49,14 @@ class MemoryHistory(History):
     async def context(self, conversation_id: str, query: str, max_tokens: int) -> Recollection:
         """The history worth reading before the next answer."""
         request = memory_pb2.GetContextRequest(conversation_id=conversation_id, query=query, max_tokens=max_tokens)
-        with peer("memory"):
+        with typed_errors("memory"):
             response = await self._stub.GetContext(request, timeout=self._timeout)
         messages = tuple(ChatMessage(Role(message.role), message.content) for message in response.messages)
         return Recollection(messages, response.message_count)
 
     async def append(self, turn: Turn) -> bool:
         """Keep a turn."""
-        with peer("memory"):
+        with typed_errors("memory"):
             response = await self._stub.AppendMessages(append_request(turn), timeout=self._timeout)
         if response.duplicate and response.message_count == 0:
             # An empty conversation cannot have had the turn before: memory was told to forget it.
@@ -90,7 +66,7 @@ class MemoryHistory(History):
     async def find_turn(self, conversation_id: str, request_id: str) -> Answer | None:
         """The answer kept under a request_id."""
         request = memory_pb2.ListMessagesRequest(conversation_id=conversation_id, request_id=request_id)
-        with peer("memory"):
+        with typed_errors("memory"):
             response = await self._stub.ListMessages(request, timeout=self._timeout)
         for message in response.messages:
             if message.role == types_pb2.ROLE_ASSISTANT:
@@ -100,14 +76,14 @@ class MemoryHistory(History):
     async def list(self, conversation_id: str, size: int, token: str) -> Page[Message]:
         """Oldest first."""
         request = memory_pb2.ListMessagesRequest(conversation_id=conversation_id, page_size=size, page_token=token)
-        with peer("memory"):
+        with typed_errors("memory"):
             response = await self._stub.ListMessages(request, timeout=self._timeout)
         return Page(tuple(_message(message) for message in response.messages), response.next_page_token)
 
     async def delete(self, conversation_id: str, request_id: str) -> None:
         """Forget a conversation."""
         request = memory_pb2.DeleteConversationRequest(conversation_id=conversation_id, request_id=request_id)
-        with peer("memory"):
+        with typed_errors("memory"):
             await self._stub.DeleteConversation(request, timeout=self._timeout)
 
 
@@ -168,7 +144,7 @@ class RouterModels(Models):
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[TextPart | Generated, None]:
         """Text as it is written, then how it ended."""
-        with peer("model_router"):
+        with typed_errors("model_router"):
             call = self._stub.Generate(self._request(request))
             try:
                 async for response in call:
