@@ -39,7 +39,9 @@ class ChainedServer(grpc.aio.Server):
                 self._unprotected.append(method)
             else:
                 wrapped[name] = compose(self._chain, method, policy, handler)
-        self._server.add_registered_method_handlers(service_name, wrapped)
+        # To be looked up when called. A handler registered with C-core has a request of its own waiting for it, and
+        # grpc.aio waits for all of them anew with every call: 40 us more for a server of a dozen methods.
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service_name, wrapped),))
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         """Generated code registers everything twice; this way would go around the chain, so it leads nowhere."""
