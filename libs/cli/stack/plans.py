@@ -11,8 +11,6 @@ from libs.cli.stack.secrets import Secrets
 GRPC_SERVICES: Final = ("auth", "memory", "semantic_cache", "model_router", "monitoring", "conversation")
 WORKER: Final = "conversation_worker"
 SIMULATOR: Final = "model_simulator"
-# gRPC's older poller: with few calls in flight per process it costs a third less processor time (docs/adr/0010).
-GRPC_ENVIRONMENT: Final[Mapping[str, str]] = {"GRPC_EXPERIMENTS": "-event_engine_client,-event_engine_listener"}
 _SIMULATED_KEY: Final = "sk-sim-local-0000"
 _SCALABLE: Final = (*GRPC_SERVICES, WORKER)
 
@@ -94,7 +92,6 @@ def _shared(secrets: Secrets, addresses: Addresses) -> dict[str, str]:
         # Nobody routes to a local process by its health, so there is nothing to wait for.
         "AGENTMESH_DRAIN_WAIT": "0",
         "AGENTMESH_DRAIN_GRACE": "5",
-        **GRPC_ENVIRONMENT,
     }
 
 
