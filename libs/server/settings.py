@@ -42,6 +42,10 @@ class ServerSettings(Settings):
         default=600.0, ge=0, description="seconds that calls on such a connection get to finish"
     )
     readiness_interval: float = Field(default=1.0, gt=0, description="seconds between checks of the dependencies")
+    batch_scheduling: bool = Field(
+        default=True,
+        description="run under Linux's SCHED_BATCH: threads that wake do not push a running one off its core",
+    )
     ready_file: Path | None = Field(
         default=None,
         description="file that receives the bound addresses and the process id as JSON once the server listens",
