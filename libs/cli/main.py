@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from agentmesh.auth.v1.auth_pb2 import CreateApiKeyRequest
 from libs.cli import keys
+from libs.cli.channels import mesh as run_mesh
 from libs.cli.chat import chat as run_chat
 from libs.cli.demo.run import demo as run_demo
 from libs.cli.profile import profile as run_profile
@@ -24,6 +26,7 @@ from libs.cli.state import Access, MeshState, NoMeshError
 from libs.cli.status import status as run_status
 from libs.cli.up import up as run_up
 from libs.client.requests import Options, Tier
+from libs.core.clock import SystemClock
 from libs.core.errors import MeshError
 from libs.core.ids import new_request_id
 from libs.store.embedded import RedisNotFoundError, RedisStartError
@@ -96,6 +99,17 @@ def status(directory: Directory) -> None:
     """Show every process, its health, and the last minutes; status 1 if one does not serve."""
     if not asyncio.run(run_status(MeshState.load(directory), _console)):
         raise typer.Exit(1)
+
+
+@app.command()
+def mesh(
+    directory: Directory,
+    once: Annotated[bool, typer.Option("--once", help="Draw one table and end.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+) -> None:
+    """Watch how every process balances its calls: endpoints, breakers, load, ejections. Ctrl-C ends it."""
+    with suppress(KeyboardInterrupt):
+        asyncio.run(run_mesh(MeshState.load(directory), _console, SystemClock(), once=once, interval=interval))
 
 
 @app.command()

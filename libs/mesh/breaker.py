@@ -1,7 +1,9 @@
-"""A circuit breaker per endpoint: opens after consecutive failures, closes after one successful probe.
+"""A circuit breaker per endpoint: opens on failures in a row or too low a success rate, closes after a good probe.
 
-Failure accrual by consecutive failures and the growing backoff follow Finagle's `FailureAccrualFactory`; the
-single probe is its `markDeadForever`-less half-open state. See `classify` for what counts as a failure.
+Both rules, either of which opens it, and the growing backoff follow Finagle's `FailureAccrualPolicy`
+(`consecutiveFailures` or `successRateWithinDuration`), the single probe its `FailureAccrualFactory`.
+Consecutive failures find an endpoint that is dead, the success rate one that fails every third call.
+See `classify` for what counts as a failure.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +15,8 @@ from libs.core.clock import Clock
 from libs.core.errors import Code
 from libs.core.rng import Rng
 from libs.mesh.backoff import Backoff
+from libs.mesh.faults import refuse
+from libs.mesh.success_rate import SuccessRate
 
 
 class State(Enum):
@@ -32,6 +36,10 @@ class Outcome(Enum):
     """Nothing: cancelled, or given too little time."""
 
 
+# In CPython 3.11 a member of an enum costs a look-up through its metaclass; these are on every call's way.
+_CLOSED: Final = State.CLOSED
+_SUCCESS: Final = Outcome.SUCCESS
+
 _FAILURES: Final = frozenset({Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN})
 
 
@@ -41,22 +49,37 @@ class BreakerOptions:
 
     Attributes:
         failures: consecutive failures that open it, at least 1.
+        success_rate: it also opens when fewer than this share of the attempts within `window` succeed, in [0, 1];
+            0 leaves it to `failures` alone.
+        window: seconds that an attempt counts towards the success rate, above 0.
+        minimum_attempts: attempts within `window` below which the success rate says nothing, at least 1.
         backoff: how long it stays open, by the number of times it opened without closing in between.
         probe_lease: seconds after which an unanswered probe no longer keeps others from probing.
         tiny_timeout: a DEADLINE_EXCEEDED of an attempt that was given less than these seconds is the caller's doing.
     """
 
     failures: int = 5
+    success_rate: float = 0.8
+    window: float = 30.0
+    # A count, not a time since it closed: a busy endpoint could fail thousands of calls in one window. Of 20 attempts
+    # 5 must fail: that befalls an endpoint that fails 1% of its calls with probability 1e-6 and one that
+    # fails 2% with 4e-5, but one that fails half of them with 99%. Of 10 (3 fail) it would be 1e-4, 9e-4 and 95%.
+    minimum_attempts: int = 20
     # Finagle starts at 5 s; with retries to other endpoints a probe is cheap, so a restarted pod is found sooner.
     backoff: Backoff = field(default_factory=lambda: Backoff(initial=1.0, maximum=60.0, jitter=0.5))
     probe_lease: float = 10.0
     tiny_timeout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.failures < 1:
-            raise ValueError(f"failures must be at least 1, got {self.failures}")
-        if self.probe_lease <= 0 or self.tiny_timeout < 0:
-            raise ValueError("probe_lease must be above 0 and tiny_timeout not negative")
+        rules = {
+            "failures must be at least 1": self.failures >= 1,
+            "success_rate must be in [0, 1]": 0 <= self.success_rate <= 1,
+            "window must be above 0": self.window > 0,
+            "minimum_attempts must be at least 1": self.minimum_attempts >= 1,
+            "probe_lease must be above 0": self.probe_lease > 0,
+            "tiny_timeout must not be negative": self.tiny_timeout >= 0,
+        }
+        refuse("breaker", [rule for rule, holds in rules.items() if not holds])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,10 @@ class BreakerStatistics:
     consecutive_failures: int
     times_opened: int
     """How often it opened since it was made, reopening after a failed probe included."""
+    attempts: int
+    """Successes and failures that were counted while it was CLOSED, within the window and since it last closed."""
+    success_rate: float
+    """The share of `attempts` that succeeded, 1 if there were none."""
 
 
 def classify(code: Code, timeout: float, options: BreakerOptions) -> Outcome:
@@ -95,6 +122,7 @@ class Breaker:
         "_opened_at",
         "_options",
         "_probed_at",
+        "_rate",
         "_rng",
         "_streak",
         "_times",
@@ -106,6 +134,7 @@ class Breaker:
         self._options: Final = options
         self._clock: Final = clock
         self._rng: Final = rng
+        self._rate: Final = SuccessRate(options.window, clock)
         self._failures = 0
         self._streak = 0
         self._times = 0
@@ -126,33 +155,37 @@ class Breaker:
         return True
 
     def record(self, outcome: Outcome, started: float) -> None:
-        """Take note of an attempt's end.
+        """Take note of an attempt's end, in constant time.
 
         Args:
             outcome: what `classify` made of it.
             started: when the attempt began, on the clock's monotonic scale: what began before the breaker opened
                 (or before the probe was leased) says nothing about the endpoint now.
         """
-        if self.state is State.CLOSED:
-            self._record_closed(outcome)
+        if self.state is _CLOSED:
+            if outcome is _SUCCESS:
+                self._failures = 0
+                self._rate.success()
+            elif outcome is Outcome.FAILURE and started >= self._opened_at:
+                self._fail()
         elif self.state is State.HALF_OPEN:
             if started >= self._probed_at:
                 self._record_probe(outcome)
-        elif outcome is Outcome.SUCCESS and started >= self._opened_at:
+        elif outcome is _SUCCESS and started >= self._opened_at:
             # Sent in panic mode, when every breaker is open.
             self._close()
 
     def statistics(self) -> BreakerStatistics:
         """A snapshot of the counts."""
-        return BreakerStatistics(self.state, self._failures, self._times)
+        rate = self._rate.statistics()
+        return BreakerStatistics(self.state, self._failures, self._times, rate.attempts, rate.ratio)
 
-    def _record_closed(self, outcome: Outcome) -> None:
-        if outcome is Outcome.SUCCESS:
-            self._failures = 0
-        elif outcome is Outcome.FAILURE:
-            self._failures += 1
-            if self._failures >= self._options.failures:
-                self._open()
+    def _fail(self) -> None:
+        self._failures += 1
+        self._rate.failure()
+        options = self._options
+        if self._failures >= options.failures or self._rate.below(options.success_rate, options.minimum_attempts):
+            self._open()
 
     def _record_probe(self, outcome: Outcome) -> None:
         if outcome is Outcome.SUCCESS:
@@ -172,8 +205,13 @@ class Breaker:
     def _close(self) -> None:
         self._failures = 0
         self._streak = 0
+        self._rate.reset()
         self.probe_at = inf
         self.state = State.CLOSED
 
     def __repr__(self) -> str:
-        return f"<Breaker {self.state.name}, {self._failures} consecutive failures, opened {self._times} times>"
+        rate = self._rate.statistics()
+        return (
+            f"<Breaker {self.state.name}, {self._failures} consecutive failures, "
+            f"{rate.successes} of {rate.attempts} attempts succeeded, opened {self._times} times>"
+        )

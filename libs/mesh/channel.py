@@ -15,13 +15,15 @@ from libs.mesh.calls.unary_stream import UnaryStreamMethod
 from libs.mesh.calls.unary_unary import UnaryUnaryMethod
 from libs.mesh.channel_core import ChannelCore, MeshStatistics
 from libs.mesh.connectivity import aggregate
-from libs.mesh.endpoint import Endpoint
+from libs.mesh.dialing import dialer
+from libs.mesh.endpoint import Dial, Endpoint
+from libs.mesh.following import Follower
 from libs.mesh.observer import CallObserver, SilentObserver, TelemetryObserver
 from libs.mesh.options import DEFAULT_OPTIONS, MeshOptions
 from libs.mesh.resolver.base import Resolver
-from libs.mesh.resolver.dns import DnsResolver
-from libs.mesh.resolver.static import StaticResolver
+from libs.mesh.resolver.schemes import make_resolver
 from libs.mesh.target import parse_target
+from libs.mesh.tls import ReloadingCredentials
 from libs.telemetry.telemetry import Telemetry
 
 Q = TypeVar("Q")
@@ -42,11 +44,12 @@ _SYSTEM_CLOCK: Final = SystemClock()
 class MeshChannel(grpc.aio.Channel):
     """A `grpc.aio.Channel` over all endpoints of a target.
 
-    A `static:///` target works at once; a `dns:///` one is followed in the background: by a task group that is given,
-    or else by one of the channel's own while it is entered (`async with`).
+    A `static:///` target works at once; `dns:///` and `k8s:///` ones, and certificates in files, are followed in the
+    background: by a task group that is given, or else by one of the channel's own while it is entered (`async with`).
 
-    Each call is bounded by the request being served, or else by the options' default, carries its
-    trace context and token, goes to an endpoint whose breaker is closed, and is tried again as the options say.
+    Each call is bounded by the request being served, or else by the options' default, and carries its trace context
+    and token. It goes to the endpoint that the policy finds best among the healthy ones, and is tried again where the
+    options say so.
     """
 
     def __init__(
@@ -58,45 +61,48 @@ class MeshChannel(grpc.aio.Channel):
         clock: Clock = _SYSTEM_CLOCK,
         rng: Rng | None = None,
         resolver: Resolver | None = None,
+        dial: Dial | None = None,
         tasks: asyncio.TaskGroup | None = None,
     ) -> None:
         """Make a channel; nothing is connected before the first call or `async with`.
 
         Args:
-            target: `static:///host:port,host:port` or `dns:///host:port`.
+            target: `static:///host:port,host:port`, `dns:///host:port` or `k8s:///service.namespace:port`.
             options: everything that can be chosen.
             telemetry: where metrics and state changes go, or None for nowhere.
             clock: time, for policies and backoffs.
-            rng: the source of jitter; None seeds one from the operating system.
-            tasks: follows a `dns:///` target, so that the channel need not be entered; it must be closed before the
-                group can end.
+            rng: the source of jitter and picks; None seeds one from the operating system.
             resolver: replaces the one that `target` names, for tests.
+            dial: replaces real connections, for simulations.
+            tasks: follows the target, so that the channel need not be entered; it must be closed before the group can
+                end.
 
         Raises:
-            InvalidConfigurationError: naming every fault of the target.
+            InvalidConfigurationError: naming every fault of the target, or of the certificates.
         """
         parsed = parse_target(target)
         random = rng or new_rng()
-        self._observer: Final[CallObserver] = (
-            SilentObserver() if telemetry is None else TelemetryObserver(target, telemetry)
-        )
+        observer: CallObserver = SilentObserver() if telemetry is None else TelemetryObserver(target, telemetry)
         if resolver is None:
-            if parsed.scheme == "static":
-                resolver = StaticResolver(parsed)
-            else:
-                address = parsed.addresses[0]
-                resolver = DnsResolver(address, options.dns_refresh, clock, random, self._observer.resolution_failed)
-        self._resolver: Final = resolver
-        self._core: Final = ChannelCore(target, options, self._observer, clock, random, resolver.authority)
+            resolver = make_resolver(parsed, options, clock, random, observer.resolution_failed)
+        certificates = None
+        if options.tls is not None:
+            certificates = ReloadingCredentials(
+                options.tls, clock, changed=self._certificates_changed, failed=observer.certificates_failed
+            )
+        credentials = (lambda: options.credentials) if certificates is None else certificates.current
+        self._observer: Final = observer
+        self._core: Final = ChannelCore(
+            target, options, observer, clock, random, dial or dialer(options, credentials, resolver.authority)
+        )
         self._methods: Final[dict[Hashable, _Bound]] = {}
+        self._follower: Final = Follower(self._core, resolver, certificates, self._forget)
         self._own_tasks: asyncio.TaskGroup | None = None
-        self._retiring: Final[set[Endpoint]] = set()
-        self._follower: asyncio.Task[None] | None = None
         known = resolver.known()
         if known is not None:
             self._core.apply(known)
-        elif tasks is not None:
-            self._start_following(tasks)
+        if tasks is not None:
+            self._follower.start(tasks)
 
     def statistics(self) -> MeshStatistics:
         """A snapshot of endpoints, breakers, budget and counts."""
@@ -106,9 +112,9 @@ class MeshChannel(grpc.aio.Channel):
 
     async def __aenter__(self) -> Self:
         """Start following the target and connecting."""
-        if self._follower is None and self._resolver.known() is None:
+        if self._follower.needed and not self._follower.started:
             self._own_tasks = await asyncio.TaskGroup().__aenter__()
-            self._start_following(self._own_tasks)
+            self._follower.start(self._own_tasks)
         for endpoint in self._core.endpoints:
             endpoint.connect()
         return self
@@ -125,35 +131,16 @@ class MeshChannel(grpc.aio.Channel):
 
     async def close(self, grace: float | None = None) -> None:
         """Refuse new calls, give those in flight `grace` seconds, then cancel them. Idempotent."""
-        if self._core.closed:
-            return
-        if self._follower is not None:
-            self._follower.cancel()
-        endpoints = (*self._core.close(), *self._retiring)
-        async with asyncio.TaskGroup() as group:
-            for endpoint in endpoints:
-                group.create_task(endpoint.close(grace))
+        if not self._core.closed:
+            await self._follower.close(self._core.close(), grace)
 
-    def _start_following(self, tasks: asyncio.TaskGroup) -> None:
-        self._core.following = True
-        self._follower = tasks.create_task(self._follow(tasks))
+    def _certificates_changed(self) -> None:
+        self._observer.certificates_changed()
+        self._follower.redial()
 
-    async def _follow(self, tasks: asyncio.TaskGroup) -> None:
-        async for addresses in self._resolver.updates():
-            removed = self._core.apply(addresses)
-            for endpoint in self._core.endpoints:
-                endpoint.connect()
-            for endpoint in removed:
-                for method in self._methods.values():
-                    method.forget(endpoint)
-                tasks.create_task(self._retire(endpoint))
-
-    async def _retire(self, endpoint: Endpoint) -> None:
-        self._retiring.add(endpoint)
-        try:
-            await endpoint.retire()
-        finally:
-            self._retiring.discard(endpoint)
+    def _forget(self, endpoint: Endpoint) -> None:
+        for method in self._methods.values():
+            method.forget(endpoint)
 
     # Connectivity.
 
@@ -252,4 +239,4 @@ class MeshChannel(grpc.aio.Channel):
     def __repr__(self) -> str:
         state = " closed" if self._core.closed else ""
         counts = self._core.statistics()
-        return f"<MeshChannel {counts.target}{state} {counts.balancer.closed} of {counts.balancer.endpoints} closed>"
+        return f"<MeshChannel {counts.target}{state} {counts.balancer.healthy} of {counts.balancer.endpoints} healthy>"

@@ -1,4 +1,4 @@
-"""One address of a peer and the connection to it."""
+"""One address of a peer: the connection to it, its health, its load, and what is in flight."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,15 @@ from typing import Final
 
 import grpc
 
-from libs.mesh.breaker import Breaker, BreakerStatistics
-from libs.mesh.options import MeshOptions
+from libs.mesh.breaker import Breaker, BreakerStatistics, Outcome
+from libs.mesh.limit.base import Limiter
+from libs.mesh.load.base import Load
+from libs.mesh.load.slow_start import SlowStart
+from libs.mesh.outliers import OutlierRecord
+from libs.mesh.resolver.base import ResolvedEndpoint
 
-_MAX_RECONNECT_BACKOFF: Final = 1.0  # seconds; C-core's default of 120 s outlives every restart of a pod.
-_INITIAL_RECONNECT_BACKOFF: Final = 0.1
+Dial = Callable[[str], grpc.aio.Channel]
+"""Makes the channel to one address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +23,117 @@ class EndpointStatistics:
     """A snapshot of one endpoint."""
 
     address: str
+    zone: str
+    weight: float
     in_flight: int
     """Attempts that have not ended."""
+    limit: int | None
+    """How many may be in flight, None if nothing bounds them."""
     attempts: int
-    """Attempts since the endpoint was made."""
+    """Attempts since the endpoint was made: how often it was picked."""
     failures: int
     """Attempts that ended with a code other than OK."""
+    cost: float
+    """What one more attempt would cost, as the policy measures it: attempts, or seconds times attempts."""
     breaker: BreakerStatistics
+    ejected: bool
+    """Whether it is left alone as an outlier."""
+    ejections: int
+    """How often it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointParts:
+    """The policies of one endpoint."""
+
+    breaker: Breaker
+    load: Load
+    outlier: OutlierRecord
+    limiter: Limiter | None
+    slow_start: SlowStart | None
 
 
 class Endpoint:
-    """An address, its own channel (so that a failure has a culprit), its breaker and what is in flight."""
+    """An address, its own channel (so that a failure has a culprit), its policies and what is in flight."""
 
-    __slots__ = ("_channel", "_dial", "_idle", "address", "attempts", "breaker", "failures", "in_flight")
+    __slots__ = (
+        "_channel",
+        "_dial",
+        "_idle",
+        "_slow_start",
+        "address",
+        "attempts",
+        "breaker",
+        "failures",
+        "in_flight",
+        "limiter",
+        "load",
+        "outlier",
+        "weight",
+        "zone",
+    )
 
-    def __init__(self, address: str, breaker: Breaker, dial: Callable[[str], grpc.aio.Channel]) -> None:
-        self.address: Final = address
-        self.breaker: Final = breaker
+    def __init__(self, resolved: ResolvedEndpoint, parts: EndpointParts, dial: Dial) -> None:
+        self.address: Final = resolved.address
+        self.zone = resolved.zone
+        self.weight = resolved.weight
+        self.breaker: Final = parts.breaker
+        self.load: Final = parts.load
+        self.outlier: Final = parts.outlier
+        self.limiter: Final = parts.limiter
         self.in_flight = 0
         self.attempts = 0
         self.failures = 0
+        self._slow_start: Final = parts.slow_start
         self._dial: Final = dial
         self._channel: grpc.aio.Channel | None = None
         self._idle: asyncio.Event | None = None
+
+    # Health and load.
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more attempt is within the limit."""
+        return self.limiter is None or self.in_flight < self.limiter.limit
+
+    def place(self, resolved: ResolvedEndpoint) -> None:
+        """Take over what the resolver says now about the same address."""
+        self.zone = resolved.zone
+        self.weight = resolved.weight
+
+    def cost(self, now: float) -> float:
+        """What one more attempt would cost; more while the endpoint starts slowly."""
+        cost = self.load.cost(self.in_flight, now)
+        return cost if self._slow_start is None else cost / self._slow_start.ramp(now)
+
+    def warm_up(self, now: float) -> None:
+        """Begin the slow start: the endpoint is new among others, or well again."""
+        if self._slow_start is not None:
+            self._slow_start.begin(now)
+
+    def begin(self) -> None:
+        """An attempt starts."""
+        self.in_flight += 1
+        self.attempts += 1
+
+    def end(self, outcome: Outcome, failed: bool) -> None:
+        """An attempt ended, in whatever way.
+
+        Args:
+            outcome: what that says about the endpoint.
+            failed: whether its code was another than OK.
+        """
+        self.in_flight -= 1
+        if failed:
+            self.failures += 1
+        if outcome is Outcome.SUCCESS:
+            self.outlier.success()
+        elif outcome is Outcome.FAILURE:
+            self.outlier.failure()
+        if self._idle is not None and not self.in_flight:
+            self._idle.set()
+
+    # The connection.
 
     @property
     def channel(self) -> grpc.aio.Channel:
@@ -54,18 +146,10 @@ class Endpoint:
         """Start connecting, if not done yet; answers with the present state."""
         return self.channel.get_state(try_to_connect=True)
 
-    def begin(self) -> None:
-        """An attempt starts."""
-        self.in_flight += 1
-        self.attempts += 1
-
-    def end(self, failed: bool) -> None:
-        """An attempt ended, in whatever way."""
-        self.in_flight -= 1
-        if failed:
-            self.failures += 1
-        if self._idle is not None and not self.in_flight:
-            self._idle.set()
+    def hang_up(self) -> grpc.aio.Channel | None:
+        """Have the next attempt dial anew; answers with the old connection, which still carries what is in flight."""
+        channel, self._channel = self._channel, None
+        return channel
 
     async def retire(self) -> None:
         """Close once the attempts in flight have ended; to be called when nothing new is sent here any more."""
@@ -80,59 +164,22 @@ class Endpoint:
         if self._channel is not None:
             await self._channel.close(grace)
 
-    def statistics(self) -> EndpointStatistics:
-        """A snapshot of the counts."""
-        breaker = self.breaker.statistics()
-        return EndpointStatistics(self.address, self.in_flight, self.attempts, self.failures, breaker)
+    def statistics(self, now: float) -> EndpointStatistics:
+        """A snapshot of state and counts at `now`, on the clock's monotonic scale."""
+        return EndpointStatistics(
+            address=self.address,
+            zone=self.zone,
+            weight=self.weight,
+            in_flight=self.in_flight,
+            limit=None if self.limiter is None else self.limiter.limit,
+            attempts=self.attempts,
+            failures=self.failures,
+            cost=self.cost(now),
+            breaker=self.breaker.statistics(),
+            ejected=self.outlier.ejected,
+            ejections=self.outlier.ejections,
+        )
 
     def __repr__(self) -> str:
-        return f"<Endpoint {self.address} {self.breaker.state.name}, {self.in_flight} in flight>"
-
-
-def dialer(options: MeshOptions, authority: str) -> Callable[[str], grpc.aio.Channel]:
-    """What makes an endpoint's channel.
-
-    Args:
-        options: TLS, keepalive, limits.
-        authority: the name that calls and certificates are about when the address is an IP behind a name, or empty.
-    """
-    arguments = _arguments(options)
-    if authority:
-        arguments.append(("grpc.default_authority", authority))
-
-    def dial(address: str) -> grpc.aio.Channel:
-        if options.credentials is None:
-            return grpc.aio.insecure_channel(address, arguments)
-        return grpc.aio.secure_channel(address, options.credentials, arguments)
-
-    return dial
-
-
-_WINDOW_BYTES: Final = 1024 * 1024
-
-
-def _arguments(options: MeshOptions) -> list[tuple[str, str | int]]:
-    return [
-        # Without it two channels to one address share a connection, and one's trouble is the other's.
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.enable_http_proxy", 0),
-        ("grpc.service_config_disable_resolution", 1),
-        ("grpc.initial_reconnect_backoff_ms", _milliseconds(_INITIAL_RECONNECT_BACKOFF)),
-        ("grpc.max_reconnect_backoff_ms", _milliseconds(_MAX_RECONNECT_BACKOFF)),
-        # C-core's odd name for how long connecting may take.
-        ("grpc.min_reconnect_backoff_ms", _milliseconds(options.connect_timeout)),
-        ("grpc.keepalive_time_ms", _milliseconds(options.keepalive)),
-        ("grpc.keepalive_timeout_ms", _milliseconds(options.keepalive_timeout)),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.max_pings_without_data", 0),
-        # Probing the bandwidth pings with every read, which costs small calls a tenth of their processor time. Inside
-        # one network a fixed window does as well, if it holds a whole message.
-        ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
-        ("grpc.max_send_message_length", options.max_message_bytes),
-        ("grpc.max_receive_message_length", options.max_message_bytes),
-    ]
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
+        ejected = ", ejected" if self.outlier.ejected else ""
+        return f"<Endpoint {self.address} {self.breaker.state.name}{ejected}, {self.in_flight} in flight>"

@@ -15,8 +15,7 @@ class Failure:
 
     Attributes:
         code: its status.
-        pushback: the server's `grpc-retry-pushback-ms`, or None if it sent none. Anything but a non-negative
-            number means "do not retry" (gRFC A6).
+        pushback: the server's `grpc-retry-pushback-ms`, or None if it sent none; see `pushback_seconds`.
         handed_back: the answer carries RetryInfo, so it says when the caller may come back: that is for the
             caller to decide, as waiting that long here would spend its deadline.
     """
@@ -24,6 +23,30 @@ class Failure:
     code: Code
     pushback: str | None = None
     handed_back: bool = False
+
+
+def divides(policy: RetryPolicy | None) -> bool:
+    """Whether attempts get less than a call's whole time; see `attempt_timeout`."""
+    return policy is not None and (policy.attempt_timeout is not None or Code.DEADLINE_EXCEEDED in policy.codes)
+
+
+def attempt_timeout(policy: RetryPolicy, attempts: int, remaining: float) -> float:
+    """Seconds that the next attempt may take; for a policy that `divides`.
+
+    The policy's `perAttemptRecvTimeout` if it has one. Otherwise, a DEADLINE_EXCEEDED being worth a retry, each
+    attempt gets an equal share of what is left: `remaining / attempts left`, so that there is time for the retry and
+    what an attempt does not use is passed on to the later ones. Never more than `remaining`.
+
+    Args:
+        policy: the method's.
+        attempts: how many were made before.
+        remaining: seconds left until the call's deadline.
+    """
+    if policy.attempt_timeout is not None:
+        return min(policy.attempt_timeout, remaining)
+    if Code.DEADLINE_EXCEEDED not in policy.codes:
+        return remaining
+    return remaining / max(1, policy.max_attempts - attempts)
 
 
 class RetryDecider:
@@ -47,8 +70,10 @@ class RetryDecider:
         if policy is None or attempts >= policy.max_attempts or failure.code not in policy.codes:
             return None
         if failure.pushback is not None:
-            # A broken or negative value asks not to be called again.
-            delay = int(failure.pushback) / 1000 if _is_count(failure.pushback) else remaining
+            asked = pushback_seconds(failure.pushback)
+            if asked is None:
+                return None
+            delay = asked
         elif failure.handed_back:
             return None
         else:
@@ -58,6 +83,12 @@ class RetryDecider:
         return delay
 
 
-def _is_count(text: str) -> bool:
+def pushback_seconds(pushback: str) -> float | None:
+    """How long `grpc-retry-pushback-ms` asks to wait; None if it asks not to be called again.
+
+    A broken value asks that too (gRFC A6).
+    """
     # gRPC reads it as a 32-bit number.
-    return text.isascii() and text.isdigit() and int(text) < 2**31
+    if pushback.isascii() and pushback.isdigit() and int(pushback) < 2**31:
+        return int(pushback) / 1000
+    return None

@@ -1,27 +1,44 @@
-"""gRPC's service config in its JSON form, as far as it concerns a client: `methodConfig` with `retryPolicy`.
+"""gRPC's service config, as far as it concerns a client: how to balance, and of each method when to try again.
 
-Format: grpc/service_config/service_config.proto and gRFC A6. What is not understood is a fault, never ignored.
+Format: service_config.proto in its JSON form; gRFC A6 (retries and hedging), A2 (service configs).
+What is not understood is a fault, never ignored; only among load balancing policies the first known one is taken,
+as gRPC does.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from libs.core.errors import Code
 from libs.mesh.backoff import Backoff
 from libs.mesh.faults import refuse
-
-_DURATION: Final = re.compile(r"\d+(\.\d{1,9})?s", re.ASCII)
-_MAX_ATTEMPTS: Final = 5  # gRFC A6 caps it there.
-_RETRY_KEYS: Final = (
-    "maxAttempts",
-    "initialBackoff",
-    "maxBackoff",
-    "backoffMultiplier",
-    "retryableStatusCodes",
+from libs.mesh.picker.policies import PolicyName
+from libs.mesh.service_config_parts import (
+    failure_codes,
+    number,
+    objects,
+    only,
+    positive_seconds,
+    required,
+    some_seconds,
+    whole,
 )
-_METHOD_KEYS: Final = ("name", "timeout", "waitForReady", "retryPolicy")
+
+P = TypeVar("P")
+
+_MAX_ATTEMPTS: Final = 5  # gRFC A6 caps it there.
+_RETRY_KEYS: Final = ("maxAttempts", "initialBackoff", "maxBackoff", "backoffMultiplier", "retryableStatusCodes")
+_HEDGING_KEYS: Final = ("maxAttempts", "hedgingDelay", "nonFatalStatusCodes")
+_METHOD_KEYS: Final = ("name", "timeout", "waitForReady", "retryPolicy", "hedgingPolicy")
+_KEYS: Final = ("methodConfig", "loadBalancingConfig", "retryThrottling")
+# gRPC's names of the policies, ours, and what they can be told.
+_POLICIES: Final[Mapping[str, tuple[PolicyName, tuple[str, ...]]]] = {
+    "round_robin": ("round_robin", ()),
+    "least_request_experimental": ("least_request", ("choiceCount",)),
+    "ring_hash_experimental": ("ring_hash", ()),
+    "peak_ewma": ("peak_ewma", ()),
+}
 
 # Retries are ours alone and mutations carry a request_id, so UNAVAILABLE is safe to retry for every method.
 DEFAULT_SERVICE_CONFIG: Final[Mapping[str, object]] = {
@@ -48,11 +65,29 @@ class RetryPolicy:
         max_attempts: tries altogether, 2 to 5.
         backoff: seconds before each retry.
         codes: the codes that are worth a retry.
+        attempt_timeout: seconds that one attempt may take, None for no limit of its own (`perAttemptRecvTimeout`);
+            of methods with one request and one response.
     """
 
     max_attempts: int
     backoff: Backoff
     codes: frozenset[Code]
+    attempt_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HedgingPolicy:
+    """When a method is tried a second time before the first has answered.
+
+    Attributes:
+        max_attempts: attempts altogether, 2 to 5.
+        delay: seconds after an attempt until the next one; 0 sends all at once.
+        codes: the failures that do not decide the call while it has attempts left.
+    """
+
+    max_attempts: int
+    delay: float = 0.0
+    codes: frozenset[Code] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +98,21 @@ class MethodConfig:
     """Seconds that a call may take at most."""
     wait_for_ready: bool | None = None
     retry: RetryPolicy | None = None
+    hedging: HedgingPolicy | None = None
+    """Never together with `retry`. Only methods with one request and one response are hedged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """Method configs by `/package.Service/Method`, `/package.Service/` or `` (every method)."""
+    """A service config, read.
+
+    Attributes:
+        methods: by `/package.Service/Method`, `/package.Service/` or `` (every method).
+        policy: how to balance, by our name; None if the config does not say.
+    """
 
     methods: Mapping[str, MethodConfig] = field(default_factory=dict)
+    policy: PolicyName | None = None
 
     def of(self, method: str) -> MethodConfig:
         """The most specific config for `/package.Service/Method`."""
@@ -80,49 +123,94 @@ class ServiceConfig:
 _NOTHING: Final = MethodConfig()
 
 
-def parse_service_config(config: Mapping[str, object]) -> ServiceConfig:
-    """Read a service config.
+def parse_service_config(config: Mapping[str, object] | str) -> ServiceConfig:
+    """Read a service config, given as an object or as JSON text.
 
     Raises:
-        InvalidConfigurationError: naming every fault by its path, such as `methodConfig[0].retryPolicy.maxAttempts`.
+        InvalidConfigurationError: naming every fault by its path, such as `methodConfig[0].retryPolicy.maxAttempts`,
+            or the line and column where the text stops being JSON.
     """
     faults: list[str] = []
-    _unknown(config, ("methodConfig",), "", faults)
+    entries = _object(config, faults)
+    only(entries, _KEYS, "", faults)
+    if "retryThrottling" in entries:
+        faults.append("retryThrottling: is not supported: the channel's budget (BudgetOptions) limits retries")
     methods: dict[str, MethodConfig] = {}
-    for index, entry in enumerate(_objects(config.get("methodConfig", ()), "methodConfig", faults)):
+    for index, entry in enumerate(objects(entries.get("methodConfig", ()), "methodConfig", faults)):
         path = f"methodConfig[{index}]"
         parsed = _method(entry, path, faults)
         for name in _names(entry, path, faults):
             if name in methods:
                 faults.append(f"{path}.name: {name or 'every method'} is configured twice")
             methods[name] = parsed
+    policy = _balancing(entries, faults)
     refuse("service config", faults)
-    return ServiceConfig(methods)
+    return ServiceConfig(methods, policy)
+
+
+def _object(config: Mapping[str, object] | str, faults: list[str]) -> Mapping[str, object]:
+    if not isinstance(config, str):
+        return config
+    try:
+        value = json.loads(config)
+    except json.JSONDecodeError as error:
+        faults.append(f"line {error.lineno} column {error.colno}: is not JSON: {error.msg}")
+        return {}
+    if not isinstance(value, Mapping):
+        faults.append("must be an object")
+        return {}
+    return value
+
+
+def _balancing(entries: Mapping[str, object], faults: list[str]) -> PolicyName | None:
+    if "loadBalancingConfig" not in entries:
+        return None
+    before = len(faults)
+    for index, entry in enumerate(objects(entries["loadBalancingConfig"], "loadBalancingConfig", faults)):
+        path = f"loadBalancingConfig[{index}]"
+        if len(entry) != 1:
+            faults.append(f"{path}: must have one key, the policy's name")
+            continue
+        name, settings = next(iter(entry.items()))
+        if name in _POLICIES:
+            return _policy(name, settings, f"{path}.{name}", faults)
+    if len(faults) == before:
+        faults.append(f"loadBalancingConfig: names none of {', '.join(_POLICIES)}")
+    return None
+
+
+def _policy(name: str, settings: object, path: str, faults: list[str]) -> PolicyName:
+    policy, keys = _POLICIES[name]
+    if not isinstance(settings, Mapping):
+        faults.append(f"{path}: must be an object")
+        return policy
+    only(settings, keys, path + ".", faults)
+    if settings.get("choiceCount", 2) != 2:
+        faults.append(f"{path}.choiceCount: must be 2, the better of two is taken")
+    return policy
 
 
 def _method(entry: Mapping[str, object], path: str, faults: list[str]) -> MethodConfig:
-    _unknown(entry, _METHOD_KEYS, path + ".", faults)
-    timeout = _seconds(entry["timeout"], f"{path}.timeout", faults) if "timeout" in entry else None
+    only(entry, _METHOD_KEYS, path + ".", faults)
+    timeout = positive_seconds(entry["timeout"], f"{path}.timeout", faults) if "timeout" in entry else None
     wait = entry.get("waitForReady")
     if wait is not None and not isinstance(wait, bool):
         faults.append(f"{path}.waitForReady: must be true or false")
-    policy = entry.get("retryPolicy")
-    retry = None
-    if isinstance(policy, Mapping):
-        retry = _retry(policy, f"{path}.retryPolicy", faults)
-    elif policy is not None:
-        faults.append(f"{path}.retryPolicy: must be an object")
-    return MethodConfig(timeout, wait if isinstance(wait, bool) else None, retry)
+    retry = _optional(entry, "retryPolicy", _retry, path, faults)
+    hedging = _optional(entry, "hedgingPolicy", _hedging, path, faults)
+    if "retryPolicy" in entry and "hedgingPolicy" in entry:
+        faults.append(f"{path}: retryPolicy and hedgingPolicy exclude each other")
+    return MethodConfig(timeout, wait if isinstance(wait, bool) else None, retry, hedging)
 
 
 def _names(entry: Mapping[str, object], path: str, faults: list[str]) -> list[str]:
     names: list[str] = []
-    given = _objects(entry.get("name", ()), f"{path}.name", faults)
+    given = objects(entry.get("name", ()), f"{path}.name", faults)
     if not given:
         faults.append(f"{path}.name: must name at least one service, or be [{{}}] for every method")
     for index, name in enumerate(given):
         here = f"{path}.name[{index}]"
-        _unknown(name, ("service", "method"), here + ".", faults)
+        only(name, ("service", "method"), here + ".", faults)
         service, method = name.get("service", ""), name.get("method", "")
         if not isinstance(service, str) or not isinstance(method, str):
             faults.append(f"{here}: service and method must be strings")
@@ -133,62 +221,50 @@ def _names(entry: Mapping[str, object], path: str, faults: list[str]) -> list[st
     return names
 
 
+def _optional(
+    entry: Mapping[str, object],
+    key: str,
+    read: Callable[[Mapping[str, object], str, list[str]], P | None],
+    path: str,
+    faults: list[str],
+) -> P | None:
+    policy = entry.get(key)
+    if isinstance(policy, Mapping):
+        return read(policy, f"{path}.{key}", faults)
+    if policy is not None:
+        faults.append(f"{path}.{key}: must be an object")
+    return None
+
+
 def _retry(policy: Mapping[str, object], path: str, faults: list[str]) -> RetryPolicy | None:
     before = len(faults)
-    _unknown(policy, _RETRY_KEYS, path + ".", faults)
-    faults.extend(f"{path}.{key}: is required" for key in _RETRY_KEYS if key not in policy)
-    if len(faults) > before:
+    only(policy, (*_RETRY_KEYS, "perAttemptRecvTimeout"), path + ".", faults)
+    if not required(policy, _RETRY_KEYS, path, faults):
         return None
-    attempts, multiplier = policy["maxAttempts"], policy["backoffMultiplier"]
-    if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 2:
-        faults.append(f"{path}.maxAttempts: must be an integer of at least 2")
-        attempts = 2
-    if not isinstance(multiplier, int | float) or isinstance(multiplier, bool) or multiplier < 1:
-        faults.append(f"{path}.backoffMultiplier: must be a number of at least 1")
-        multiplier = 1
-    initial = _seconds(policy["initialBackoff"], f"{path}.initialBackoff", faults)
-    maximum = _seconds(policy["maxBackoff"], f"{path}.maxBackoff", faults)
+    attempts = whole(policy["maxAttempts"], 2, f"{path}.maxAttempts", faults)
+    multiplier = number(policy["backoffMultiplier"], 1, f"{path}.backoffMultiplier", faults)
+    initial = positive_seconds(policy["initialBackoff"], f"{path}.initialBackoff", faults)
+    maximum = positive_seconds(policy["maxBackoff"], f"{path}.maxBackoff", faults)
     if initial is not None and maximum is not None and initial > maximum:
         faults.append(f"{path}.initialBackoff: must not exceed maxBackoff")
-    codes = _codes(policy["retryableStatusCodes"], f"{path}.retryableStatusCodes", faults)
-    if len(faults) > before or initial is None or maximum is None:
+    codes = failure_codes(policy["retryableStatusCodes"], f"{path}.retryableStatusCodes", faults)
+    limit = policy.get("perAttemptRecvTimeout")
+    if limit is not None:
+        limit = positive_seconds(limit, f"{path}.perAttemptRecvTimeout", faults)
+    if len(faults) > before or attempts is None or multiplier is None or initial is None or maximum is None:
         return None
-    return RetryPolicy(min(attempts, _MAX_ATTEMPTS), Backoff(initial, maximum, float(multiplier)), codes)
+    return RetryPolicy(min(attempts, _MAX_ATTEMPTS), Backoff(initial, maximum, multiplier), codes, limit)
 
 
-def _codes(value: object, path: str, faults: list[str]) -> frozenset[Code]:
-    codes: set[Code] = set()
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        faults.append(f"{path}: must be a non-empty list")
-        return frozenset()
-    for item in value:
-        if isinstance(item, str) and item in Code.__members__:
-            codes.add(Code[item])
-        elif isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= max(Code):
-            codes.add(Code(item))
-        else:
-            faults.append(f"{path}: {item!r} is not a status code")
-    if Code.OK in codes:
-        faults.append(f"{path}: OK is not a failure")
-    return frozenset(codes)
-
-
-def _seconds(value: object, path: str, faults: list[str]) -> float | None:
-    if not isinstance(value, str) or not _DURATION.fullmatch(value) or float(value[:-1]) <= 0:
-        faults.append(f'{path}: must be a positive duration such as "0.02s"')
+def _hedging(policy: Mapping[str, object], path: str, faults: list[str]) -> HedgingPolicy | None:
+    only(policy, _HEDGING_KEYS, path + ".", faults)
+    if not required(policy, ("maxAttempts",), path, faults):
         return None
-    return float(value[:-1])
-
-
-def _objects(value: object, path: str, faults: list[str]) -> list[Mapping[str, object]]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        faults.append(f"{path}: must be a list")
-        return []
-    objects = [item for item in value if isinstance(item, Mapping)]
-    if len(objects) < len(value):
-        faults.append(f"{path}: must hold objects only")
-    return objects
-
-
-def _unknown(entry: Mapping[str, object], known: Sequence[str], prefix: str, faults: list[str]) -> None:
-    faults.extend(f"{prefix}{key}: is not supported" for key in entry if key not in known)
+    attempts = whole(policy["maxAttempts"], 2, f"{path}.maxAttempts", faults)
+    delay = some_seconds(policy.get("hedgingDelay", "0s"), f"{path}.hedgingDelay", faults)
+    codes: frozenset[Code] = frozenset()
+    if policy.get("nonFatalStatusCodes"):
+        codes = failure_codes(policy["nonFatalStatusCodes"], f"{path}.nonFatalStatusCodes", faults)
+    if attempts is None or delay is None:
+        return None
+    return HedgingPolicy(min(attempts, _MAX_ATTEMPTS), delay, codes)

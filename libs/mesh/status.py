@@ -7,7 +7,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from libs.core.errors import Code
+from libs.core.errors import Code, Reason
 from libs.mesh.retry import Failure
 
 T = TypeVar("T")
@@ -49,6 +49,25 @@ def rich_status(metadata: grpc.aio.Metadata | None) -> status_pb2.Status:
 def local_error(code: Code, details: str) -> grpc.aio.AioRpcError:
     """The failure of a call that never left this process."""
     return grpc.aio.AioRpcError(STATUS_CODES[code], grpc.aio.Metadata(), grpc.aio.Metadata(), details, details)
+
+
+def overloaded(details: str, retry_after: float) -> grpc.aio.AioRpcError:
+    """RESOURCE_EXHAUSTED for a call that was not sent, in the form in which a server of ours says OVERLOADED.
+
+    Args:
+        details: why it was not sent.
+        retry_after: seconds after which the caller may come back.
+    """
+    info = error_details_pb2.ErrorInfo(reason=Reason.OVERLOADED.name, domain="mesh")
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromNanoseconds(int(retry_after * 1e9))
+    status = status_pb2.Status(code=Code.RESOURCE_EXHAUSTED.value, message=details)
+    for detail in (info, retry):
+        status.details.add().Pack(detail)
+    trailing = grpc.aio.Metadata((DETAILS_KEY, status.SerializeToString()))
+    return grpc.aio.AioRpcError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.aio.Metadata(), trailing, details, f"not sent: {details}"
+    )
 
 
 def _run(coroutine: Coroutine[object, None, T]) -> T:

@@ -19,6 +19,7 @@ from libs.server.address import Address
 from libs.server.admin import admin_port
 from libs.server.grpc_server import bind, build_server
 from libs.server.health import Health
+from libs.server.mesh_page import mesh_page
 from libs.server.readiness import Readiness, ReadinessOptions
 from libs.server.runtime import Build, Runtime, S, open_runtime
 from libs.server.settings import ServerSettings
@@ -69,8 +70,9 @@ async def _running(settings: ServerSettings, runtime: Runtime, spec: ServiceSpec
     server = build_server(settings, runtime, spec, health)
     grpc_address = bind(server, settings)
     metrics = runtime.telemetry.metrics
+    routes = (mesh_page(runtime.peers.statistics), *spec.routes)
     async with (
-        admin_port(Address.parse(settings.admin_address), readiness, metrics, spec.routes) as admin_address,
+        admin_port(Address.parse(settings.admin_address), readiness, metrics, routes) as admin_address,
         asyncio.TaskGroup() as tasks,
     ):
         await server.start()

@@ -12,6 +12,7 @@ from agentmesh.monitoring.v1.monitoring_pb2_grpc import MonitoringServiceStub
 from libs.core.clock import Clock
 from libs.core.rng import Rng
 from libs.mesh.channel import MeshChannel
+from libs.mesh.channel_core import MeshStatistics
 from libs.mesh.options import MeshOptions
 from libs.server import tls
 from libs.server.auth import Jwks, TokenAuthenticator
@@ -78,8 +79,10 @@ class Peers:
 
     def __init__(self, service: str, settings: ServerSettings, around: Surroundings) -> None:
         self._around = around
-        self._credentials = tls.channel_credentials(settings)
-        self._channels = AsyncExitStack()
+        self._tls = tls.channel_files(settings)
+        self._zone = settings.zone
+        self._closing = AsyncExitStack()
+        self._channels: list[MeshChannel] = []
         self._auth: MeshChannel | None = None
         self._tokens: ServiceTokenSource | None = None
         if settings.auth_target:
@@ -106,17 +109,24 @@ class Peers:
 
         return TokenAuthenticator(Jwks(fetch, self._around.clock), self._around.clock)
 
+    def statistics(self) -> list[MeshStatistics]:
+        """A snapshot of every channel."""
+        return [channel.statistics() for channel in self._channels]
+
     async def close(self) -> None:
         """Close every channel, even if closing one of them fails."""
-        await self._channels.aclose()
+        await self._closing.aclose()
 
     def _open(self, target: str, options: MeshOptions) -> MeshChannel:
         around = self._around
-        chosen = options if options.credentials is not None else replace(options, credentials=self._credentials)
+        chosen = options if options.credentials or options.tls else replace(options, tls=self._tls)
+        if not chosen.policies.zone:
+            chosen = replace(chosen, policies=replace(chosen.policies, zone=self._zone))
         channel = MeshChannel(
             target, chosen, telemetry=around.telemetry, clock=around.clock, rng=around.rng, tasks=around.tasks
         )
-        self._channels.push_async_callback(channel.close)
+        self._closing.push_async_callback(channel.close)
+        self._channels.append(channel)
         return channel
 
 

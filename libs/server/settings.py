@@ -26,6 +26,7 @@ class ServerSettings(Settings):
     service_secret: SecretStr = Field(
         default=SecretStr(""), description="the secret that services of one installation prove themselves to auth with"
     )
+    zone: str = Field(default="", description="where this process runs; calls to peers stay in the zone while they can")
     max_concurrent_calls: int = Field(
         default=1000, ge=1, description="calls in flight above which new ones are refused"
     )

@@ -97,6 +97,17 @@ GRPC_CLIENT_ATTEMPT_DURATION: Final = MetricSpec(
     "Time of one attempt, seen from the client; a call may take several.",
     GRPC_LATENCY_BUCKETS,
 )
+GRPC_CLIENT_ATTEMPT_STARTED: Final = MetricSpec(
+    "grpc.client.attempt.started", "counter", "{attempt}", ("grpc_method", "grpc_target"), "Attempts sent."
+)
+GRPC_CLIENT_CALL_DURATION: Final = MetricSpec(
+    "grpc.client.call.duration",
+    "histogram",
+    "s",
+    ("grpc_method", "grpc_target", "grpc_status"),
+    "Time of one call, all its attempts and waits included.",
+    GRPC_LATENCY_BUCKETS,
+)
 MESH_RETRIES: Final = MetricSpec(
     "agentmesh.mesh.retries", "counter", "{attempt}", ("grpc_target",), "Attempts beyond a call's first."
 )
@@ -109,6 +120,16 @@ MESH_BREAKER_TRANSITIONS: Final = MetricSpec(
 )
 MESH_ENDPOINTS: Final = MetricSpec(
     "agentmesh.mesh.endpoints", "gauge", "{endpoint}", ("target", "state"), "Endpoints of a channel by state."
+)
+MESH_EJECTED: Final = MetricSpec(
+    "agentmesh.mesh.ejected", "gauge", "{endpoint}", ("target",), "Endpoints left alone because the others do better."
+)
+MESH_SHED: Final = MetricSpec(
+    "agentmesh.mesh.shed",
+    "counter",
+    "{attempt}",
+    ("target",),
+    "Attempts not sent: every endpoint at its limit, or the channel throttling itself.",
 )
 
 # libs.telemetry

@@ -18,6 +18,7 @@ from libs.core.errors import Code, MeshError
 from libs.mesh.calls.method import CallOptions, Method
 from libs.mesh.endpoint import Endpoint
 from libs.mesh.outgoing import CallMetadata
+from libs.mesh.retry import attempt_timeout
 from libs.mesh.status import finished_code, finished_failure, local_error
 
 C = TypeVar("C", bound=grpc.aio.Call)
@@ -40,11 +41,14 @@ class Attempts(ABC, Generic[M, C]):
     _delay: float | None = None
     """Seconds until the next attempt, None if no attempt is to be made."""
     _committed = False
-    """Whether the caller has seen a response, after which there is no retry."""
+    """Whether the caller has seen a response, after which there is no retry. Of a stream, its first one was also
+    the sample of the endpoint's latency."""
     _settled = False
     _cancelled = False
     _error: grpc.aio.AioRpcError | None = None
     """Why no attempt was made."""
+    _fault: Exception | None = None
+    """A mistake of the caller's, such as metadata that cannot be sent, that showed only after a wait."""
     _callbacks: list[Callable[[object], None]] | None = None
     _turn: asyncio.Lock | None = None
     _waiting: asyncio.Task[None] | None = None
@@ -53,19 +57,24 @@ class Attempts(ABC, Generic[M, C]):
         self, method: Method[M], timeout: float | None, metadata: CallMetadata | None, options: CallOptions
     ) -> None:
         core = method.core
-        now = core.clock.monotonic()
+        self._began = now = core.clock.monotonic()
         self._method = method
         self._metadata = metadata
         self._options = options
+        self._key = core.affinity(metadata)
         self._expires_at = expires_at = now + self._allowed(timeout)
         core.calls += 1
         if expires_at <= now:
             self._fail(Code.DEADLINE_EXCEEDED, "the deadline had passed before the call was made")
             return
         core.budget.deposit()
-        if not self._launch():
-            core.check_usable()
-            self._delay = 0.0
+        try:
+            if not self._launch():
+                core.check_usable()
+                self._delay = 0.0
+        except BaseException:
+            self._settle(grpc.StatusCode.UNKNOWN, now)
+            raise
 
     @abstractmethod
     def _send(self, at: M, timeout: float, metadata: grpc.aio.Metadata) -> C:
@@ -85,42 +94,66 @@ class Attempts(ABC, Generic[M, C]):
         return allowed if configured is None or allowed < configured else configured
 
     def _launch(self, token: str = "") -> bool:
-        """Send an attempt, if nothing has to be waited for."""
+        """Send an attempt, if nothing has to be waited for; one that is refused settles the call."""
         core = self._method.core
         metadata = core.outgoing.build(self._metadata, token)
         if metadata is None:
             return False
-        endpoint = core.pick_ready(self._tried) if self._options.wait_for_ready else core.pick(self._tried)
+        try:
+            endpoint = self._pick()
+        except grpc.aio.AioRpcError as refusal:
+            self._refuse(refusal)
+            return True
         if endpoint is None:
             return False
+        self._send_to(endpoint, metadata)
+        return True
+
+    def _pick(self) -> Endpoint | None:
+        core = self._method.core
+        if self._options.wait_for_ready:
+            return core.pick_ready(self._tried, self._key)
+        return core.pick(self._tried, self._key)
+
+    def _send_to(self, endpoint: Endpoint, metadata: grpc.aio.Metadata) -> None:
+        method = self._method
+        core = method.core
         # Read after the pick: a breaker tells its probe's answer from older ones by when the attempt started.
         now = core.clock.monotonic()
         timeout = self._expires_at - now
+        if method.divided is not None:
+            timeout = attempt_timeout(method.divided, self._attempts, timeout)
         try:
-            attempt = self._send(self._method.at(endpoint), timeout, metadata)
+            attempt = self._send(method.at(endpoint), timeout, metadata)
         except BaseException:
             core.discard(endpoint)
             raise
-        endpoint.begin()
+        core.started(endpoint, method.name)
         self._endpoint = endpoint
         self._attempts += 1
         self._attempt_started = now
         self._attempt_timeout = timeout
         self._attempt = attempt
         attempt.add_done_callback(self._attempt_done)
-        return True
 
     def _attempt_done(self, attempt: C) -> None:
         core = self._method.core
         code = finished_code(attempt)
         endpoint = self._endpoint
         started = self._attempt_started
-        core.finished(endpoint, code, started, self._attempt_timeout)
+        core.finished(endpoint, code, started, self._attempt_timeout, self._committed)
         now = core.clock.monotonic()
         core.observer.attempt_finished(self._method.name, endpoint.address, code, now - started)
         if code is not grpc.StatusCode.OK and self._may_retry(attempt, code, now):
             return
-        self._settle()
+        self._settle(code, now)
+
+    def _responded(self) -> None:
+        """The first response of a stream has come."""
+        self._committed = True
+        core = self._method.core
+        now = core.clock.monotonic()
+        core.observed(self._endpoint, now - self._attempt_started, now)
 
     def _may_retry(self, attempt: C, code: grpc.StatusCode, now: float) -> bool:
         if not self.replayable or self._committed or self._cancelled:
@@ -143,17 +176,23 @@ class Attempts(ABC, Generic[M, C]):
             asyncio.CancelledError: the call was cancelled meanwhile.
         """
         if self._delay is not None:
-            if self._turn is None:
-                self._turn = asyncio.Lock()
-            # Whoever waits first does the waiting for all; if that one gives up, so does the call.
-            async with self._turn:
-                if self._delay is not None:
-                    await self._wait(self._prepare(self._delay))
+            await self._catch_up()
+        if self._fault is not None:
+            raise self._fault
         if self._attempt is not None:
             return self._attempt
         if self._error is not None:
             raise self._error
         raise asyncio.CancelledError
+
+    async def _catch_up(self) -> None:
+        """Wait for what has to be waited for before the next attempt, and send it."""
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        # Whoever waits first does the waiting for all; if that one gives up, so does the call.
+        async with self._turn:
+            if self._delay is not None:
+                await self._wait(self._prepare(self._delay))
 
     async def _wait(self, preparation: Coroutine[None, None, None]) -> None:
         try:
@@ -180,25 +219,33 @@ class Attempts(ABC, Generic[M, C]):
             async with asyncio.timeout(max(0.0, self._expires_at - core.clock.monotonic())):
                 found = await core.wait_for_endpoints(bool(self._options.wait_for_ready))
                 token = await core.outgoing.fetch_token() if core.outgoing.build(self._metadata) is None else ""
-        except TimeoutError:
-            self._fail(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for {core.target}")
-        except grpc.aio.AioRpcError as error:
-            self._error = error
-            self._settle()
-        except MeshError as error:
-            self._fail(error.code, f"no token for the call: {error.message}")
-        else:
             self._delay = None
             if not found or not self._launch(token):
                 self._fail(Code.UNAVAILABLE, f"no endpoints for {core.target}")
+        except TimeoutError:
+            self._fail(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for {core.target}")
+        except grpc.aio.AioRpcError as error:
+            self._refuse(error)
+        except MeshError as error:
+            self._fail(error.code, f"no token for the call: {error.message}")
+        except Exception as fault:  # noqa: BLE001 - not ours to understand: whoever waits gets it as it is
+            self._fault = fault
+            self._settle(grpc.StatusCode.UNKNOWN, core.clock.monotonic())
 
     def _fail(self, code: Code, details: str) -> None:
-        self._error = local_error(code, details)
-        self._settle()
+        self._refuse(local_error(code, details))
 
-    def _settle(self) -> None:
+    def _refuse(self, error: grpc.aio.AioRpcError) -> None:
+        """No attempt can be made: the call ends with `error`, or as its latest attempt did if there was one."""
+        self._error = error
+        code = error.code() if self._attempt is None else finished_code(self._attempt)
+        self._settle(code, self._method.core.clock.monotonic())
+
+    def _settle(self, code: grpc.StatusCode, now: float) -> None:
         self._delay = None
         self._settled = True
+        method = self._method
+        method.core.observer.call_finished(method.name, code, now - self._began, self._attempts)
         callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks or ():
             callback(self)
@@ -214,5 +261,5 @@ class Attempts(ABC, Generic[M, C]):
         self._attempt = None
         if self._waiting is not None:
             self._waiting.cancel()
-        self._settle()
+        self._settle(grpc.StatusCode.CANCELLED, self._method.core.clock.monotonic())
         return True

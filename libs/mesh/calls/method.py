@@ -1,14 +1,16 @@
 """What the calls of one method share."""
 
 from collections.abc import Callable
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
 
 import grpc
 
 from libs.mesh.channel_core import ChannelCore
 from libs.mesh.endpoint import Endpoint
+from libs.mesh.retry import divides
+from libs.mesh.service_config import RetryPolicy
 
-M = TypeVar("M")
+M = TypeVar("M", covariant=True)
 
 
 class CallOptions(NamedTuple):
@@ -22,10 +24,17 @@ class CallOptions(NamedTuple):
 class Method(Generic[M]):
     """A method's config, and its multicallable at every endpoint, each made once."""
 
+    streaming: ClassVar[bool] = False
+    """Whether requests or responses are streams. An attempt at those always gets all the time that is left: how long
+    a stream takes says nothing about how long its first response does."""
+
     def __init__(self, core: ChannelCore, name: str, bind: Callable[[grpc.aio.Channel], M]) -> None:
         self.core: Final = core
         self.name: Final = name
         self.config: Final = core.options.methods.of(name)
+        retry = self.config.retry
+        self.divided: Final[RetryPolicy | None] = retry if divides(retry) and not self.streaming else None
+        """The policy by which a call's time is divided over its attempts, None if each may take all of it."""
         self._defaults: Final = CallOptions(None, self.config.wait_for_ready, None)
         self._bind: Final = bind
         self._bound: Final[dict[Endpoint, M]] = {}
@@ -50,7 +59,7 @@ class Method(Generic[M]):
         return CallOptions(credentials, waits, compression)
 
     def forget(self, endpoint: Endpoint) -> None:
-        """`endpoint` was removed: nothing is sent there any more."""
+        """`endpoint` was removed, or is dialled anew: nothing more is sent over its present connection."""
         self._bound.pop(endpoint, None)
 
     def __repr__(self) -> str:

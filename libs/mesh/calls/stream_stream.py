@@ -5,8 +5,9 @@ from typing import ClassVar, Generic, TypeVar
 
 import grpc
 
-from libs.mesh.calls.call import MeshCall
-from libs.mesh.calls.method import CallOptions, Method
+from libs.mesh.calls.method import Method
+from libs.mesh.calls.requests import RequestStreamCall
+from libs.mesh.calls.responses import Responses
 from libs.mesh.outgoing import CallMetadata
 
 Q = TypeVar("Q")
@@ -17,6 +18,8 @@ class StreamStreamMethod(
     Method[grpc.aio.StreamStreamMultiCallable[Q, R]], grpc.aio.StreamStreamMultiCallable[Q, R], Generic[Q, R]
 ):
     """Makes bidirectional calls of one method."""
+
+    streaming: ClassVar[bool] = True
 
     def __call__(
         self,
@@ -33,44 +36,32 @@ class StreamStreamMethod(
 
 
 class StreamStreamCall(
-    MeshCall[grpc.aio.StreamStreamMultiCallable[Q, R], grpc.aio.StreamStreamCall[Q, R]],
+    RequestStreamCall[Q, grpc.aio.StreamStreamCall[Q, R]],
     grpc.aio.StreamStreamCall[Q, R],
     Generic[Q, R],
 ):
     """A bidirectional call."""
 
-    replayable: ClassVar[bool] = False
     _responses: AsyncIterator[R] | None = None
-
-    def __init__(
-        self,
-        method: StreamStreamMethod[Q, R],
-        requests: AsyncIterator[Q] | Iterator[Q] | None,
-        timeout: float | None,
-        metadata: CallMetadata | None,
-        options: CallOptions,
-    ) -> None:
-        self._requests = requests
-        super().__init__(method, timeout, metadata, options)
-
-    def _send(
-        self, at: grpc.aio.StreamStreamMultiCallable[Q, R], timeout: float, metadata: grpc.aio.Metadata
-    ) -> grpc.aio.StreamStreamCall[Q, R]:
-        return at(self._requests, timeout, metadata, *self._options)
 
     def __aiter__(self) -> AsyncIterator[R]:
         """The responses; every `aiter` of one call continues the same stream, as grpc.aio's do."""
         if self._responses is None:
-            self._responses = self._iterate()
+            self._responses = Responses(self._first)
         return self._responses
 
-    async def _iterate(self) -> AsyncIterator[R]:
-        async for response in await self._advance():
-            yield response
+    async def _first(self) -> tuple[AsyncIterator[R], R]:
+        responses = aiter(await self._advance())
+        response = await anext(responses)
+        self._responded()
+        return responses, response
 
     async def read(self) -> R | object:
         """The next response, or `grpc.aio.EOF`."""
-        return await (await self._advance()).read()
+        response = await (await self._advance()).read()
+        if not self._committed and response is not grpc.aio.EOF:
+            self._responded()
+        return response
 
     async def write(self, request: Q) -> None:
         """Send one request."""

@@ -5,8 +5,8 @@ from typing import ClassVar, Generic, TypeVar
 
 import grpc
 
-from libs.mesh.calls.call import MeshCall
-from libs.mesh.calls.method import CallOptions, Method
+from libs.mesh.calls.method import Method
+from libs.mesh.calls.requests import RequestStreamCall
 from libs.mesh.outgoing import CallMetadata
 
 Q = TypeVar("Q")
@@ -17,6 +17,8 @@ class StreamUnaryMethod(
     Method[grpc.aio.StreamUnaryMultiCallable[Q, R]], grpc.aio.StreamUnaryMultiCallable[Q, R], Generic[Q, R]
 ):
     """Makes client-streaming calls of one method."""
+
+    streaming: ClassVar[bool] = True
 
     def __call__(
         self,
@@ -33,36 +35,26 @@ class StreamUnaryMethod(
 
 
 class StreamUnaryCall(
-    MeshCall[grpc.aio.StreamUnaryMultiCallable[Q, R], grpc.aio.StreamUnaryCall[Q, R]],
+    RequestStreamCall[Q, grpc.aio.StreamUnaryCall[Q, R]],
     grpc.aio.StreamUnaryCall[Q, R],
     Generic[Q, R],
 ):
     """A client-streaming call; awaiting it gives the response."""
-
-    replayable: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        method: StreamUnaryMethod[Q, R],
-        requests: AsyncIterator[Q] | Iterator[Q] | None,
-        timeout: float | None,
-        metadata: CallMetadata | None,
-        options: CallOptions,
-    ) -> None:
-        self._requests = requests
-        super().__init__(method, timeout, metadata, options)
-
-    def _send(
-        self, at: grpc.aio.StreamUnaryMultiCallable[Q, R], timeout: float, metadata: grpc.aio.Metadata
-    ) -> grpc.aio.StreamUnaryCall[Q, R]:
-        return at(self._requests, timeout, metadata, *self._options)
 
     def __await__(self) -> Generator[None, None, R]:
         """Wait for the response."""
         return self._response().__await__()
 
     async def _response(self) -> R:
-        return await (await self._advance())
+        attempt = await self._advance()
+        try:
+            return await attempt
+        except grpc.aio.AioRpcError:
+            raise
+        except Exception:
+            # What cannot be sent, grpc would leave unfinished.
+            attempt.cancel()
+            raise
 
     async def write(self, request: Q) -> None:
         """Send one request."""

@@ -1,12 +1,13 @@
 """One request, a stream of responses."""
 
 from collections.abc import AsyncIterator
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import grpc
 
-from libs.mesh.calls.call import MeshCall
-from libs.mesh.calls.method import CallOptions, Method
+from libs.mesh.calls.method import Method
+from libs.mesh.calls.requests import OneRequestCall
+from libs.mesh.calls.responses import Responses
 from libs.mesh.outgoing import CallMetadata
 
 Q = TypeVar("Q")
@@ -17,6 +18,8 @@ class UnaryStreamMethod(
     Method[grpc.aio.UnaryStreamMultiCallable[Q, R]], grpc.aio.UnaryStreamMultiCallable[Q, R], Generic[Q, R]
 ):
     """Makes server-streaming calls of one method."""
+
+    streaming: ClassVar[bool] = True
 
     def __call__(
         self,
@@ -34,7 +37,7 @@ class UnaryStreamMethod(
 
 
 class UnaryStreamCall(
-    MeshCall[grpc.aio.UnaryStreamMultiCallable[Q, R], grpc.aio.UnaryStreamCall[Q, R]],
+    OneRequestCall[Q, grpc.aio.UnaryStreamCall[Q, R]],
     grpc.aio.UnaryStreamCall[Q, R],
     Generic[Q, R],
 ):
@@ -42,48 +45,30 @@ class UnaryStreamCall(
 
     _responses: AsyncIterator[R] | None = None
 
-    def __init__(
-        self,
-        method: UnaryStreamMethod[Q, R],
-        request: Q,
-        timeout: float | None,
-        metadata: CallMetadata | None,
-        options: CallOptions,
-    ) -> None:
-        self._request = request
-        super().__init__(method, timeout, metadata, options)
-
-    def _send(
-        self, at: grpc.aio.UnaryStreamMultiCallable[Q, R], timeout: float, metadata: grpc.aio.Metadata
-    ) -> grpc.aio.UnaryStreamCall[Q, R]:
-        credentials, wait_for_ready, compression = self._options
-        return at(
-            self._request,
-            timeout=timeout,
-            metadata=metadata,
-            credentials=credentials,
-            wait_for_ready=wait_for_ready,
-            compression=compression,
-        )
-
     def __aiter__(self) -> AsyncIterator[R]:
         """The responses; every `aiter` of one call continues the same stream, as grpc.aio's do."""
         if self._responses is None:
-            self._responses = self._iterate()
+            self._responses = Responses(self._first)
         return self._responses
 
-    async def _iterate(self) -> AsyncIterator[R]:
+    async def _first(self) -> tuple[AsyncIterator[R], R]:
         while True:
             attempt = await self._advance()
+            responses = aiter(attempt)
             try:
-                async for response in attempt:
-                    self._committed = True
-                    yield response
+                response = await anext(responses)
             except grpc.aio.AioRpcError:
                 if self._delay is None:
                     raise
+            except StopAsyncIteration:
+                raise
+            except Exception:
+                # What cannot be sent, grpc would leave unfinished.
+                attempt.cancel()
+                raise
             else:
-                return
+                self._responded()
+                return responses, response
 
     async def read(self) -> R | object:
         """The next response, or `grpc.aio.EOF`."""
@@ -94,6 +79,10 @@ class UnaryStreamCall(
             except grpc.aio.AioRpcError:
                 if self._delay is None:
                     raise
+            except Exception:
+                attempt.cancel()
+                raise
             else:
-                self._committed = True
+                if not self._committed and response is not grpc.aio.EOF:
+                    self._responded()
                 return response

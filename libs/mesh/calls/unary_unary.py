@@ -1,12 +1,14 @@
 """One request, one response."""
 
-from collections.abc import Generator
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
 
 import grpc
 
-from libs.mesh.calls.call import MeshCall
-from libs.mesh.calls.method import CallOptions, Method
+from libs.mesh.calls.hedged import HedgedUnaryUnaryCall
+from libs.mesh.calls.method import Method
+from libs.mesh.calls.unary_call import UnaryUnaryCall
+from libs.mesh.channel_core import ChannelCore
 from libs.mesh.outgoing import CallMetadata
 
 Q = TypeVar("Q")
@@ -18,6 +20,14 @@ class UnaryUnaryMethod(
 ):
     """Makes unary calls of one method."""
 
+    def __init__(
+        self, core: ChannelCore, name: str, bind: Callable[[grpc.aio.Channel], grpc.aio.UnaryUnaryMultiCallable[Q, R]]
+    ) -> None:
+        super().__init__(core, name, bind)
+        # Chosen once, so that calls that are not hedged need not ask.
+        hedged = self.config.hedging is not None
+        self._call: Final[type[UnaryUnaryCall[Q, R]]] = HedgedUnaryUnaryCall if hedged else UnaryUnaryCall
+
     def __call__(
         self,
         request: Q,
@@ -27,64 +37,7 @@ class UnaryUnaryMethod(
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
         compression: grpc.Compression | None = None,
-    ) -> "UnaryUnaryCall[Q, R]":
+    ) -> UnaryUnaryCall[Q, R]:
         """Make a call; its first attempt is sent before this returns, if it can be."""
         options = self.options(credentials, wait_for_ready, compression)
-        return UnaryUnaryCall(self, request, timeout, metadata, options)
-
-
-class UnaryUnaryCall(
-    MeshCall[grpc.aio.UnaryUnaryMultiCallable[Q, R], grpc.aio.UnaryUnaryCall[Q, R]],
-    grpc.aio.UnaryUnaryCall[Q, R],
-    Generic[Q, R],
-):
-    """A unary call; awaiting it gives the response."""
-
-    def __init__(
-        self,
-        method: UnaryUnaryMethod[Q, R],
-        request: Q,
-        timeout: float | None,
-        metadata: CallMetadata | None,
-        options: CallOptions,
-    ) -> None:
-        self._request = request
-        super().__init__(method, timeout, metadata, options)
-
-    def _send(
-        self, at: grpc.aio.UnaryUnaryMultiCallable[Q, R], timeout: float, metadata: grpc.aio.Metadata
-    ) -> grpc.aio.UnaryUnaryCall[Q, R]:
-        credentials, wait_for_ready, compression = self._options
-        return at(
-            self._request,
-            timeout=timeout,
-            metadata=metadata,
-            credentials=credentials,
-            wait_for_ready=wait_for_ready,
-            compression=compression,
-        )
-
-    def __await__(self) -> Generator[None, None, R]:
-        """Wait for the response, through retries if need be."""
-        attempt = self._attempt
-        if attempt is None:
-            return (yield from self._response().__await__())
-        try:
-            return (yield from attempt.__await__())
-        except grpc.aio.AioRpcError:
-            if self._delay is None:
-                raise
-        except BaseException:
-            # When a serializer gives no bytes, grpc would leave the attempt unfinished.
-            attempt.cancel()
-            raise
-        return (yield from self._response().__await__())
-
-    async def _response(self) -> R:
-        while True:
-            attempt = await self._advance()
-            try:
-                return await attempt
-            except grpc.aio.AioRpcError:
-                if self._delay is None:
-                    raise
+        return self._call(self, request, timeout, metadata, options)

@@ -11,6 +11,7 @@ from typing import Final
 
 from libs.core.clock import Clock
 from libs.core.rng import Rng
+from libs.mesh.resolver.base import ResolvedEndpoint, ResolvedSet
 from libs.mesh.target import Address
 
 _JITTER: Final = 0.2
@@ -80,9 +81,9 @@ class DnsResolver:
         """Nothing is known without asking."""
         return
 
-    async def updates(self) -> AsyncIterator[tuple[str, ...]]:
+    async def updates(self) -> AsyncIterator[ResolvedSet]:
         """Every set that differs from the one before; an empty one if the first look-up fails."""
-        current: tuple[str, ...] | None = None
+        current: ResolvedSet | None = None
         while True:
             found = await self._resolve()
             if found is None and current is None:
@@ -96,7 +97,7 @@ class DnsResolver:
         """A snapshot of the counts."""
         return DnsStatistics(self._lookups, self._failures, self._last_error)
 
-    async def _resolve(self) -> tuple[str, ...] | None:
+    async def _resolve(self) -> ResolvedSet | None:
         self._lookups += 1
         try:
             literals = set(await self._lookup(self._address.host))
@@ -107,7 +108,8 @@ class DnsResolver:
             return None
         self._last_error = ""
         preferred = [literal for literal in literals if ":" not in literal] or literals
-        return tuple(sorted(str(Address(literal, self._address.port)) for literal in preferred))
+        addresses = (str(Address(literal, self._address.port)) for literal in preferred)
+        return tuple(ResolvedEndpoint(address) for address in sorted(addresses))
 
     def __repr__(self) -> str:
         trouble = f", failing: {self._last_error}" if self._last_error else ""

@@ -1,29 +1,30 @@
-"""`static:///a:1,b:2`: the addresses are in the target."""
+"""`static:///a:1,b:2`: the endpoints are in the target, with their zones and weights if need be."""
 
 from collections.abc import AsyncIterator
 from typing import Final
 
-from libs.mesh.target import Target
+from libs.mesh.resolver.base import ResolvedSet
+from libs.mesh.target import StaticTarget
 
 
 class StaticResolver:
-    """Knows the addresses from the start."""
+    """Knows the endpoints from the start."""
 
-    def __init__(self, target: Target) -> None:
-        self._addresses: Final = tuple(sorted(map(str, target.addresses)))
+    def __init__(self, target: StaticTarget) -> None:
+        self._endpoints: Final = tuple(sorted(target.endpoints))
 
     @property
     def authority(self) -> str:
         """Empty: each address speaks for itself."""
         return ""
 
-    def known(self) -> tuple[str, ...]:
-        """The addresses."""
-        return self._addresses
+    def known(self) -> ResolvedSet:
+        """The endpoints."""
+        return self._endpoints
 
-    async def updates(self) -> AsyncIterator[tuple[str, ...]]:
-        """The addresses, once."""
-        yield self._addresses
+    async def updates(self) -> AsyncIterator[ResolvedSet]:
+        """The endpoints, once."""
+        yield self._endpoints
 
     def __repr__(self) -> str:
-        return f"<StaticResolver {', '.join(self._addresses)}>"
+        return f"<StaticResolver {', '.join(each.address for each in self._endpoints)}>"

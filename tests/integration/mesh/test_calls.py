@@ -7,6 +7,7 @@ from typing import cast
 import grpc
 import pytest
 
+from libs.mesh.breaker import BreakerOptions, State
 from libs.mesh.channel import MeshChannel
 from libs.testing.inprocess import RunningServer
 from tests.integration.mesh.echo import Echo, EchoStub
@@ -123,9 +124,12 @@ async def test_a_serialiser_that_fails_leaves_nothing_behind(channel: MeshChanne
         return cast("bytes", request)
 
     multicallable: grpc.aio.UnaryUnaryMultiCallable[str, bytes] = channel.unary_unary(UNARY, broken)
-    with pytest.raises(TypeError):
-        await multicallable("text", timeout=1)
+    for _ in range(BreakerOptions().failures):
+        with pytest.raises(TypeError):
+            await multicallable("text", timeout=1)
     assert channel.statistics().endpoints[0].in_flight == 0
+    assert channel.statistics().endpoints[0].breaker.state is State.CLOSED
+    assert channel.statistics().endpoints[0].breaker.consecutive_failures == 0
 
 
 async def test_cancelling_the_call_reaches_the_server(channel: MeshChannel, echo: Echo) -> None:

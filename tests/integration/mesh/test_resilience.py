@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -18,12 +19,15 @@ from libs.mesh.breaker import BreakerOptions, State
 from libs.mesh.budget import BudgetOptions
 from libs.mesh.channel import MeshChannel
 from libs.mesh.options import MeshOptions
+from libs.mesh.resolver.base import ResolvedEndpoint, ResolvedSet
 from libs.telemetry.telemetry import Telemetry
 from libs.testing.clock import ManualClock
 from libs.testing.inprocess import RunningServer, serving
 from tests.integration.mesh.echo import Echo, EchoStub
 
 UNARY = "/test.Echo/Unary"
+# Which endpoint gets which call is then known, and how many calls a broken one gets.
+IN_TURN = MeshOptions(policy="round_robin")
 ROOT = Path(__file__).parents[3]
 
 
@@ -58,31 +62,31 @@ class FollowedNames:
     authority = ""
 
     def __init__(self) -> None:
-        self.sets: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
+        self.sets: asyncio.Queue[ResolvedSet] = asyncio.Queue()
 
     def known(self) -> None:
         return
 
-    async def updates(self) -> AsyncIterator[tuple[str, ...]]:
+    async def updates(self) -> AsyncIterator[ResolvedSet]:
         while True:
             yield await self.sets.get()
             self.sets.task_done()
 
     async def become(self, *addresses: str) -> None:
-        self.sets.put_nowait(addresses)
+        self.sets.put_nowait(tuple(ResolvedEndpoint(address) for address in addresses))
         await self.sets.join()
 
 
 async def test_a_failure_is_retried_on_another_endpoint() -> None:
     broken, sound = Echo(fail=1000), Echo()
-    async with echoes(broken, sound) as addresses, MeshChannel(over(*addresses), rng=new_rng(1)) as channel:
+    async with echoes(broken, sound) as addresses, MeshChannel(over(*addresses), IN_TURN, rng=new_rng(1)) as channel:
         for _ in range(20):
             assert await EchoStub(channel).unary(b"x") == b"x"
         assert broken.calls == 5  # then its breaker opened
         assert sound.calls == 20
         statistics = channel.statistics()
         assert statistics.retries == 5
-        assert statistics.balancer.closed == 1
+        assert statistics.balancer.healthy == 1
         assert statistics.budget.withdrawn == 5
 
 
@@ -125,7 +129,7 @@ async def test_application_errors_are_not_retried_and_do_not_trip() -> None:
             with pytest.raises(grpc.aio.AioRpcError):
                 await EchoStub(channel).unary(b"x")
         assert broken.calls == 10
-        assert channel.statistics().balancer.closed == 1
+        assert channel.statistics().balancer.healthy == 1
 
 
 async def test_an_empty_budget_stops_retries() -> None:
@@ -211,7 +215,7 @@ async def test_nobody_notices_a_killed_server() -> None:
     async with (
         echo_process() as (doomed, pid),
         echoes(Echo()) as addresses,
-        MeshChannel(over(doomed, *addresses), rng=new_rng(1)) as channel,
+        MeshChannel(over(doomed, *addresses), IN_TURN, rng=new_rng(1)) as channel,
     ):
         await channel.channel_ready()
 
@@ -234,7 +238,7 @@ async def test_nobody_notices_a_killed_server() -> None:
 
 
 async def test_a_restarted_server_is_found_again() -> None:
-    options = MeshOptions(breaker=BreakerOptions(failures=1, backoff=Backoff(0.05, 0.1)))
+    options = replace(IN_TURN, breaker=BreakerOptions(failures=1, backoff=Backoff(0.05, 0.1)))
     async with echoes(Echo()) as addresses, AsyncExitStack() as stack:
         first = await stack.enter_async_context(serving(Echo().registration()))
         async with MeshChannel(over(first.address, *addresses), options) as channel:
@@ -242,11 +246,11 @@ async def test_a_restarted_server_is_found_again() -> None:
             await first.server.stop(None)
             for _ in range(4):
                 await EchoStub(channel).unary(b"x")
-            assert channel.statistics().balancer.closed == 1
+            assert channel.statistics().balancer.healthy == 1
             back = Echo()
             await stack.enter_async_context(serving(back.registration(), port=int(first.address.split(":")[1])))
             async with asyncio.timeout(20):
-                while channel.statistics().balancer.closed == 1:
+                while channel.statistics().balancer.healthy == 1:
                     await EchoStub(channel).unary(b"x")
             assert back.calls >= 1
 
@@ -336,7 +340,7 @@ async def test_a_name_needs_an_entered_channel() -> None:
 
 async def test_spreads_evenly() -> None:
     services = [Echo() for _ in range(3)]
-    async with echoes(*services) as addresses, MeshChannel(over(*addresses)) as channel:
+    async with echoes(*services) as addresses, MeshChannel(over(*addresses), IN_TURN) as channel:
         for _ in range(30):
             await EchoStub(channel).unary(b"x")
     assert Counter(service.calls for service in services) == {10: 3}
@@ -347,7 +351,7 @@ async def test_metrics_tell_what_happened() -> None:
     broken, sound = Echo(fail=1000), Echo()
     async with echoes(broken, sound) as addresses:
         target = over(*addresses)
-        async with MeshChannel(target, telemetry=telemetry, rng=new_rng(1)) as channel:
+        async with MeshChannel(target, IN_TURN, telemetry=telemetry, rng=new_rng(1)) as channel:
             for _ in range(20):
                 await EchoStub(channel).unary(b"x")
 

@@ -1,36 +1,67 @@
 from collections import Counter
+from collections.abc import Iterable
 
+import grpc
 import pytest
 
 from libs.core.rng import new_rng
 from libs.mesh.backoff import Backoff
-from libs.mesh.balancer import Balancer
+from libs.mesh.balancer import Balancer, SaturatedError
 from libs.mesh.breaker import Breaker, BreakerOptions, Outcome, State
-from libs.mesh.picker.round_robin import RoundRobin, RoundRobinPicker
+from libs.mesh.endpoint import Endpoint, EndpointParts
+from libs.mesh.limit.fixed import FixedLimit
+from libs.mesh.load.pending import PendingLoad
+from libs.mesh.load.slow_start import SlowStart, SlowStartOptions
+from libs.mesh.outliers import OutlierDetector, OutlierOptions, OutlierRecord
+from libs.mesh.picker.round_robin import RoundRobin
+from libs.mesh.resolver.base import ResolvedEndpoint
 from libs.testing.clock import ManualClock
 
 OPTIONS = BreakerOptions(failures=2, backoff=Backoff(1.0, 8.0, jitter=0.0))
+OUTLIERS = OutlierOptions(interval=10.0, base_ejection=30.0, minimum_hosts=3, minimum_attempts=5, deviations=1.0)
 
 
-class FakeEndpoint:
-    def __init__(self, address: str, clock: ManualClock) -> None:
-        self.address = address
-        self.breaker = Breaker(OPTIONS, clock, new_rng(1))
+def resolved(addresses: Iterable[str]) -> list[ResolvedEndpoint]:
+    return [ResolvedEndpoint(address) for address in addresses]
+
+
+def no_channel(address: str) -> grpc.aio.Channel:
+    raise AssertionError(f"nobody dials {address} here")
 
 
 class Fixture:
-    def __init__(self, *addresses: str) -> None:
+    def __init__(self, *addresses: str, limit: int | None = None, panic_threshold: float = 0.0) -> None:
         self.clock = ManualClock()
+        self.limit = limit
         self.changes: list[tuple[str, State, State]] = []
-        self.balancer = Balancer[FakeEndpoint](
-            lambda address: FakeEndpoint(address, self.clock),
-            RoundRobin(new_rng(1)),
-            self.clock,
-            lambda endpoint, old, new: self.changes.append((endpoint.address, old, new)),
+        self.ejections = 0
+        outliers = OutlierDetector(OUTLIERS, self.clock, new_rng(2))
+        self.balancer = Balancer[Endpoint](
+            self.new_endpoint, RoundRobin(new_rng(1)), outliers, panic_threshold, self.clock, self
         )
-        self.balancer.apply(addresses)
+        self.apply(*addresses)
 
-    def pick(self, *avoid: FakeEndpoint) -> FakeEndpoint:
+    def new_endpoint(self, resolved: ResolvedEndpoint) -> Endpoint:
+        limiter = None if self.limit is None else FixedLimit(self.limit)
+        breaker = Breaker(OPTIONS, self.clock, new_rng(1))
+        parts = EndpointParts(
+            breaker, PendingLoad(), OutlierRecord(), limiter, SlowStart(SlowStartOptions(window=10.0))
+        )
+        return Endpoint(resolved, parts, no_channel)
+
+    def breaker_changed(self, endpoint: Endpoint, old: State, new: State) -> None:
+        self.changes.append((endpoint.address, old, new))
+
+    def ejections_changed(self) -> None:
+        self.ejections += 1
+
+    def apply(self, *addresses: str) -> tuple[Endpoint, ...]:
+        return self.balancer.apply(resolved(addresses))
+
+    def at(self, address: str) -> Endpoint:
+        return next(endpoint for endpoint in self.balancer.endpoints if endpoint.address == address)
+
+    def pick(self, *avoid: Endpoint) -> Endpoint:
         endpoint = self.balancer.pick(avoid)
         assert endpoint is not None
         return endpoint
@@ -50,14 +81,10 @@ def test_round_robin_is_even() -> None:
 
 
 def test_a_new_snapshot_does_not_start_over() -> None:
-    policy = RoundRobin[str](new_rng(1))
-    taken = [policy.over("ab").pick() for _ in range(10)]
+    it = Fixture("a", "b")
+    policy = RoundRobin(new_rng(1))
+    taken = [policy.over(it.balancer.endpoints, it.balancer.endpoints).pick().address for _ in range(10)]
     assert Counter(taken) == {"a": 5, "b": 5}
-
-
-def test_a_picker_needs_endpoints() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        RoundRobinPicker[str]([], iter(()))
 
 
 def test_avoids_what_failed_if_there_is_another() -> None:
@@ -75,7 +102,7 @@ def test_no_endpoints() -> None:
 def test_an_update_keeps_what_stays() -> None:
     it = Fixture("a", "b")
     kept = next(endpoint for endpoint in it.balancer.endpoints if endpoint.address == "b")
-    removed = it.balancer.apply(("b", "c"))
+    removed = it.apply("b", "c")
     assert [endpoint.address for endpoint in removed] == ["a"]
     assert kept in it.balancer.endpoints
     assert set(it.picks(10)) == {"b", "c"}
@@ -123,12 +150,75 @@ def test_panics_when_every_breaker_is_open() -> None:
     it.balancer.record(survivor, Outcome.SUCCESS, it.clock.monotonic())
     assert not it.balancer.statistics().panicking
     assert set(it.picks(4)) == {survivor.address}
-    assert repr(it.balancer) == "<Balancer 1 of 2 endpoints closed>"
+    assert repr(it.balancer) == "<Balancer 1 of 2 endpoints healthy>"
 
 
 def test_the_end_of_a_removed_endpoint_matters_to_nobody() -> None:
     it = Fixture("a", "b")
-    removed = it.balancer.apply(("b",))[0]
+    removed = it.apply("b")[0]
     for _ in range(2):
         it.balancer.record(removed, Outcome.FAILURE, it.clock.monotonic())
     assert it.changes == []
+
+
+def test_an_outlier_is_left_alone_and_taken_back() -> None:
+    it = Fixture("a", "b", "c", "d")
+    for endpoint in it.balancer.endpoints:
+        for number in range(20):
+            bad = endpoint.address == "a" and number % 2 == 0
+            endpoint.begin()
+            endpoint.end(Outcome.FAILURE if bad else Outcome.SUCCESS, failed=bad)
+    it.clock.advance(10.0)
+    assert "a" not in it.picks(30)
+    assert it.at("a").outlier.ejected
+    it.clock.advance(60.0)
+    assert "a" in it.picks(30)
+    assert it.ejections == 2
+
+
+def test_panics_below_the_threshold() -> None:
+    it = Fixture("a", "b", "c", panic_threshold=0.5)
+    it.fail("a", "b")
+    assert it.balancer.statistics().panicking
+    assert set(it.picks(9)) == {"a", "b", "c"}
+
+
+def test_a_healthy_minority_is_enough_by_default() -> None:
+    it = Fixture("a", "b", "c")
+    it.fail("a", "b")
+    assert not it.balancer.statistics().panicking
+    assert set(it.picks(9)) == {"c"}
+
+
+def test_a_full_endpoint_leaves_calls_to_those_with_room() -> None:
+    it = Fixture("a", "b", limit=1)
+    it.at("a").begin()
+    assert set(it.picks(6)) == {"b"}
+    it.at("b").begin()
+    with pytest.raises(SaturatedError):
+        it.balancer.pick()
+
+
+def test_whoever_joins_a_set_in_use_or_recovers_starts_slowly() -> None:
+    it = Fixture("a", "b")
+    assert it.at("a").cost(it.clock.monotonic()) == 1.0
+    it.apply("a", "b", "c")
+    assert it.at("c").cost(it.clock.monotonic()) == 10.0
+    it.clock.advance(5.0)
+    assert it.at("c").cost(it.clock.monotonic()) == 2.0
+    it.clock.advance(5.0)
+    assert it.at("c").cost(it.clock.monotonic()) == 1.0
+    it.fail("a")
+    it.clock.advance(1.0)
+    while (probed := it.pick()).address != "a":
+        pass
+    it.balancer.record(probed, Outcome.SUCCESS, it.clock.monotonic())
+    assert it.at("a").cost(it.clock.monotonic()) == 10.0
+
+
+def test_an_update_moves_weights_and_zones_but_keeps_what_was_learned() -> None:
+    it = Fixture("a")
+    known = it.at("a")
+    it.balancer.apply([ResolvedEndpoint("a", zone="eu-1", weight=3.0)])
+    assert it.at("a") is known
+    assert (known.zone, known.weight) == ("eu-1", 3.0)

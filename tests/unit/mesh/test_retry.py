@@ -4,7 +4,7 @@ from libs.core.errors import Code
 from libs.core.rng import new_rng
 from libs.mesh.backoff import Backoff
 from libs.mesh.budget import BudgetOptions, RetryBudget
-from libs.mesh.retry import Failure, RetryDecider
+from libs.mesh.retry import Failure, RetryDecider, attempt_timeout, divides
 from libs.mesh.service_config import RetryPolicy
 from libs.testing.clock import ManualClock
 
@@ -64,3 +64,23 @@ def test_stops_when_the_budget_is_spent() -> None:
 def test_refuses_a_senseless_backoff(fields: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="must"):
         Backoff(*fields)
+
+
+SLOW = RetryPolicy(3, Backoff(0.02, 1.0), frozenset({Code.DEADLINE_EXCEEDED}))
+
+
+def test_time_is_shared_only_if_running_out_of_it_is_worth_a_retry() -> None:
+    assert not divides(None)
+    assert not divides(POLICY)
+    assert divides(SLOW)
+    assert attempt_timeout(SLOW, 0, 3.0) == 1.0
+    assert attempt_timeout(SLOW, 1, 1.98) == 0.99
+    assert attempt_timeout(SLOW, 2, 0.9) == 0.9
+
+
+def test_an_attempts_own_timeout_comes_first() -> None:
+    limited = RetryPolicy(3, Backoff(0.02, 1.0), frozenset({Code.UNAVAILABLE}), attempt_timeout=0.5)
+    assert divides(limited)
+    assert attempt_timeout(limited, 0, 30.0) == 0.5
+    assert attempt_timeout(limited, 2, 0.2) == 0.2
+    assert attempt_timeout(POLICY, 0, 7.0) == 7.0
