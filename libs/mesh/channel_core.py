@@ -17,7 +17,7 @@ from libs.mesh.connectivity import States, aggregate, wait_for_any_change
 from libs.mesh.endpoint import Dial, Endpoint, EndpointParts, EndpointStatistics
 from libs.mesh.limit import make_limiter
 from libs.mesh.load.slow_start import SlowStart
-from libs.mesh.observer import CallObserver
+from libs.mesh.observer import CallObserver, SilentObserver
 from libs.mesh.options import MeshOptions
 from libs.mesh.outgoing import CallMetadata, OutgoingMetadata
 from libs.mesh.outliers import OutlierDetector, OutlierRecord
@@ -71,7 +71,10 @@ class ChannelCore:
         self._resolved = False
         self._changed = asyncio.Event()
         self._throttle: Final = None if options.throttle is None else ClientThrottle(options.throttle, clock, rng)
-        self._keyed: Final = options.effective_policy == "ring_hash"
+        self.keyed: Final = options.effective_policy == "ring_hash"
+        """Whether `affinity` matters."""
+        self.watched: Final = type(observer) is not SilentObserver
+        """Whether the observer wants to hear of every call and attempt."""
         policy = make_policy(options.effective_policy, options.policies, clock, rng)
 
         def new_endpoint(resolved: ResolvedEndpoint) -> Endpoint:
@@ -84,6 +87,10 @@ class ChannelCore:
         self._balancer: Final = Balancer[Endpoint](
             new_endpoint, policy, OutlierDetector(options.outliers, clock, rng), options.panic_threshold, clock, self
         )
+        guarded = options.limit is not None or options.throttle is not None
+        self.pick: Final = self._pick_guarded if guarded else self._balancer.pick
+        """The endpoint for the next attempt, None if there is none; see `Balancer.pick`. With a limit or a throttle it
+        raises grpc.aio.AioRpcError (RESOURCE_EXHAUSTED, with RetryInfo) where nothing is to be sent."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -140,7 +147,7 @@ class ChannelCore:
 
     def affinity(self, metadata: CallMetadata | None) -> str:
         """What the calls with this metadata have in common, empty unless the policy asks for it."""
-        if not self._keyed or not metadata:
+        if not self.keyed or not metadata:
             return ""
         header = self.options.affinity_header
         for name, value in metadata:
@@ -148,13 +155,7 @@ class ChannelCore:
                 return value if isinstance(value, str) else value.decode("latin-1")
         return ""
 
-    def pick(self, avoid: Collection[Endpoint], key: str = "") -> Endpoint | None:
-        """The endpoint for the next attempt, None if there is none.
-
-        Raises:
-            grpc.aio.AioRpcError: RESOURCE_EXHAUSTED, with RetryInfo: every endpoint is at its limit, or most calls
-                of late were refused and this one is not sent at all.
-        """
+    def _pick_guarded(self, avoid: Collection[Endpoint] = (), key: str = "") -> Endpoint | None:
         if self._throttle is not None and not self._throttle.admit():
             self.shed += 1
             self.observer.shed()
@@ -183,7 +184,8 @@ class ChannelCore:
     def started(self, endpoint: Endpoint, method: str) -> None:
         """An attempt of `method` at `endpoint` was sent."""
         endpoint.begin()
-        self.observer.attempt_started(method)
+        if self.watched:
+            self.observer.attempt_started(method)
 
     def observed(self, endpoint: Endpoint, seconds: float, now: float) -> None:
         """The first response of a stream from `endpoint` came after `seconds`."""
@@ -191,8 +193,8 @@ class ChannelCore:
 
     def finished(
         self, endpoint: Endpoint, code: grpc.StatusCode, started: float, timeout: float, sampled: bool = False
-    ) -> None:
-        """An attempt at `endpoint` ended.
+    ) -> float:
+        """An attempt at `endpoint` ended; answers with the present instant.
 
         Args:
             endpoint: where.
@@ -216,6 +218,7 @@ class ChannelCore:
             self._throttle.record(was_accepted(CODES[code]))
         endpoint.end(outcome, failed=code is not grpc.StatusCode.OK)
         self._balancer.record(endpoint, outcome, started)
+        return now
 
     def statistics(self) -> MeshStatistics:
         """A snapshot of the counts."""

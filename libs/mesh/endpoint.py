@@ -14,6 +14,8 @@ from libs.mesh.load.slow_start import SlowStart
 from libs.mesh.outliers import OutlierRecord
 from libs.mesh.resolver.base import ResolvedEndpoint
 
+# An enum's member costs twice a global.
+_SUCCESS: Final = Outcome.SUCCESS
 Dial = Callable[[str], grpc.aio.Channel]
 """Makes the channel to one address."""
 
@@ -126,7 +128,7 @@ class Endpoint:
         self.in_flight -= 1
         if failed:
             self.failures += 1
-        if outcome is Outcome.SUCCESS:
+        if outcome is _SUCCESS:
             self.outlier.success()
         elif outcome is Outcome.FAILURE:
             self.outlier.failure()

@@ -38,6 +38,8 @@ class Attempts(ABC, Generic[M, C]):
     _attempt_started = 0.0
     _attempt_timeout = 0.0
     _tried: tuple[Endpoint, ...] = ()
+    _key = ""
+    """What the call has in common with others, for a policy with affinity."""
     _delay: float | None = None
     """Seconds until the next attempt, None if no attempt is to be made."""
     _committed = False
@@ -61,7 +63,8 @@ class Attempts(ABC, Generic[M, C]):
         self._method = method
         self._metadata = metadata
         self._options = options
-        self._key = core.affinity(metadata)
+        if core.keyed:
+            self._key = core.affinity(metadata)
         self._expires_at = expires_at = now + self._allowed(timeout)
         core.calls += 1
         if expires_at <= now:
@@ -100,7 +103,7 @@ class Attempts(ABC, Generic[M, C]):
         if metadata is None:
             return False
         try:
-            endpoint = self._pick()
+            endpoint = core.pick(self._tried, self._key) if not self._options.wait_for_ready else self._pick_ready()
         except grpc.aio.AioRpcError as refusal:
             self._refuse(refusal)
             return True
@@ -109,11 +112,8 @@ class Attempts(ABC, Generic[M, C]):
         self._send_to(endpoint, metadata)
         return True
 
-    def _pick(self) -> Endpoint | None:
-        core = self._method.core
-        if self._options.wait_for_ready:
-            return core.pick_ready(self._tried, self._key)
-        return core.pick(self._tried, self._key)
+    def _pick_ready(self) -> Endpoint | None:
+        return self._method.core.pick_ready(self._tried, self._key)
 
     def _send_to(self, endpoint: Endpoint, metadata: grpc.aio.Metadata) -> None:
         method = self._method
@@ -141,9 +141,9 @@ class Attempts(ABC, Generic[M, C]):
         code = finished_code(attempt)
         endpoint = self._endpoint
         started = self._attempt_started
-        core.finished(endpoint, code, started, self._attempt_timeout, self._committed)
-        now = core.clock.monotonic()
-        core.observer.attempt_finished(self._method.name, endpoint.address, code, now - started)
+        now = core.finished(endpoint, code, started, self._attempt_timeout, self._committed)
+        if core.watched:
+            core.observer.attempt_finished(self._method.name, endpoint.address, code, now - started)
         if code is not grpc.StatusCode.OK and self._may_retry(attempt, code, now):
             return
         self._settle(code, now)
@@ -245,10 +245,12 @@ class Attempts(ABC, Generic[M, C]):
         self._delay = None
         self._settled = True
         method = self._method
-        method.core.observer.call_finished(method.name, code, now - self._began, self._attempts)
-        callbacks, self._callbacks = self._callbacks, None
-        for callback in callbacks or ():
-            callback(self)
+        if method.core.watched:
+            method.core.observer.call_finished(method.name, code, now - self._began, self._attempts)
+        if self._callbacks is not None:
+            callbacks, self._callbacks = self._callbacks, None
+            for callback in callbacks:
+                callback(self)
 
     def cancel(self) -> bool:
         """Give the call up, whatever it is doing; False if it had ended already."""

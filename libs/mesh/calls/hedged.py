@@ -79,7 +79,7 @@ class HedgedUnaryUnaryCall(UnaryUnaryCall[Q, R], Generic[Q, R]):
     def _send_another(self) -> bool:
         core = self._method.core
         try:
-            endpoint = self._pick()
+            endpoint = core.pick(self._tried, self._key) if not self._options.wait_for_ready else self._pick_ready()
             if endpoint is None:
                 return False
             # Whoever has not answered yet would not answer sooner if asked twice.
@@ -101,8 +101,7 @@ class HedgedUnaryUnaryCall(UnaryUnaryCall[Q, R], Generic[Q, R]):
         core = self._method.core
         code = finished_code(attempt)
         sent = self._live.pop(attempt)
-        core.finished(sent.endpoint, code, sent.started, sent.timeout, False)
-        now = core.clock.monotonic()
+        now = core.finished(sent.endpoint, code, sent.started, sent.timeout, False)
         core.observer.attempt_finished(self._method.name, sent.endpoint.address, code, now - sent.started)
         if self._settled or self._attempt is not None:
             return
