@@ -106,6 +106,7 @@ async def test_an_attempt_out_of_time_fails_the_call_unless_the_policy_lists_it(
 async def test_every_call_is_told_of_once(channel: MeshChannel, echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
     monkeypatch.setattr(channel._core, "observer", recorder)
+    monkeypatch.setattr(channel._core, "watched", True)
     stub = EchoStub(channel)
     await stub.unary(b"x")
     echo.fail = 1

@@ -34,9 +34,9 @@ class Measured:
 
     def finished(
         self, endpoint: Endpoint, code: grpc.StatusCode, started: float, timeout: float, sampled: bool
-    ) -> None:
+    ) -> float:
         self.ends.append((code, sampled))
-        self._finished(endpoint, code, started, timeout, sampled)
+        return self._finished(endpoint, code, started, timeout, sampled)
 
 
 def in_flight(channel: MeshChannel) -> int:
