@@ -35,13 +35,15 @@ class Member(Candidate, Protocol):
         ...
 
     def warm_up(self, now: float) -> None:
-        """Begin the slow start."""
+        """Begin afresh, with a slow start."""
         ...
 
 
 # An enum's member costs twice a global, and every call passes here.
 _CLOSED: Final = State.CLOSED
 _NEUTRAL: Final = Outcome.NEUTRAL
+# The share of healthy endpoints that ends a panic.
+_CALM: Final = 0.5
 
 E = TypeVar("E", bound=Member)
 E_contra = TypeVar("E_contra", bound=Member, contravariant=True)
@@ -77,8 +79,9 @@ class Observer(Protocol[E_contra]):
 class Balancer(Generic[E]):
     """Owns the endpoints of one channel and picks among the healthy ones: breaker closed, not ejected.
 
-    If fewer than `panic_threshold` of them are healthy, or none, it picks among all (Envoy's panic mode): a wrong
-    verdict on everyone is likelier than the death of everyone, and a call that is not sent fails for certain.
+    If fewer than `panic_threshold` of them are healthy, or none, it picks among all (Envoy's panic mode) until half of
+    them are well: a wrong verdict on everyone is likelier than the death of everyone, and a call that is not sent
+    fails for certain.
     Otherwise one call at a time probes an endpoint whose breaker has been open for long enough.
 
     Args:
@@ -231,7 +234,9 @@ class Balancer(Generic[E]):
     def _rebuild(self) -> None:
         everyone = self.endpoints
         healthy = [endpoint for endpoint in everyone if _healthy(endpoint)]
-        self._panicking = len(healthy) < max(1.0, self._panic_threshold * len(everyone)) and bool(everyone)
+        # Whoever recovers first must not be given everything at once: it would fall again, and so on.
+        threshold = max(_CALM, self._panic_threshold) if self._panicking else self._panic_threshold
+        self._panicking = len(healthy) < max(1.0, threshold * len(everyone)) and bool(everyone)
         usable = everyone if self._panicking else healthy
         self._picker = self._policy.over(usable, everyone) if everyone else None
         self._plan()

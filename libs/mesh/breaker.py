@@ -53,7 +53,7 @@ class BreakerOptions:
             0 leaves it to `failures` alone.
         window: seconds that an attempt counts towards the success rate, above 0.
         minimum_attempts: attempts within `window` below which the success rate says nothing, at least 1.
-        backoff: how long it stays open, by the number of times it opened without closing in between.
+        backoff: how long it stays open, by the number of times it opened since it last stayed closed for `window`.
         probe_lease: seconds after which an unanswered probe no longer keeps others from probing.
         tiny_timeout: a DEADLINE_EXCEEDED of an attempt that was given less than these seconds is the caller's doing.
     """
@@ -118,6 +118,7 @@ class Breaker:
 
     __slots__ = (
         "_clock",
+        "_closed_at",
         "_failures",
         "_opened_at",
         "_options",
@@ -139,6 +140,7 @@ class Breaker:
         self._streak = 0
         self._times = 0
         self._opened_at = -inf
+        self._closed_at = inf
         self._probed_at = -inf
         self.state = State.CLOSED
         self.probe_at: float = inf
@@ -197,6 +199,8 @@ class Breaker:
 
     def _open(self) -> None:
         self._opened_at = self._clock.monotonic()
+        if self.state is _CLOSED and self._opened_at - self._closed_at >= self._options.window:
+            self._streak = 0
         self.probe_at = self._opened_at + self._options.backoff.delay(self._streak, self._rng)
         self._streak += 1
         self._times += 1
@@ -204,7 +208,8 @@ class Breaker:
 
     def _close(self) -> None:
         self._failures = 0
-        self._streak = 0
+        # Not `_streak = 0`, as in Finagle: what comes and goes would be tried at full speed each time it comes.
+        self._closed_at = self._clock.monotonic()
         self._rate.reset()
         self.probe_at = inf
         self.state = State.CLOSED

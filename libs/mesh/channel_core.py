@@ -79,7 +79,7 @@ class ChannelCore:
 
         def new_endpoint(resolved: ResolvedEndpoint) -> Endpoint:
             limiter = None if options.limit is None else make_limiter(options.limit)
-            slow_start = None if options.slow_start is None else SlowStart(options.slow_start)
+            slow_start = None if options.slow_start is None else SlowStart(options.slow_start, rng)
             breaker = Breaker(options.breaker, clock, rng)
             parts = EndpointParts(breaker, policy.new_load(), OutlierRecord(), limiter, slow_start)
             return Endpoint(resolved, parts, dial)

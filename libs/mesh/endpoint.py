@@ -16,6 +16,8 @@ from libs.mesh.resolver.base import ResolvedEndpoint
 
 # An enum's member costs twice a global.
 _SUCCESS: Final = Outcome.SUCCESS
+# More than any endpoint costs that has its full share.
+_NOT_YET: Final = 1e9
 Dial = Callable[[str], grpc.aio.Channel]
 """Makes the channel to one address."""
 
@@ -104,12 +106,13 @@ class Endpoint:
         self.weight = resolved.weight
 
     def cost(self, now: float) -> float:
-        """What one more attempt would cost; more while the endpoint starts slowly."""
+        """What one more attempt would cost; out of reach in most picks while the endpoint starts slowly."""
         cost = self.load.cost(self.in_flight, now)
-        return cost if self._slow_start is None else cost / self._slow_start.ramp(now)
+        return cost if self._slow_start is None or self._slow_start.admits(now) else cost * _NOT_YET + _NOT_YET
 
     def warm_up(self, now: float) -> None:
-        """Begin the slow start: the endpoint is new among others, or well again."""
+        """Begin afresh, slowly: the endpoint is new among others, or well again."""
+        self.load.reset()
         if self._slow_start is not None:
             self._slow_start.begin(now)
 
@@ -176,7 +179,7 @@ class Endpoint:
             limit=None if self.limiter is None else self.limiter.limit,
             attempts=self.attempts,
             failures=self.failures,
-            cost=self.cost(now),
+            cost=self.load.cost(self.in_flight, now),
             breaker=self.breaker.statistics(),
             ejected=self.outlier.ejected,
             ejections=self.outlier.ejections,

@@ -33,11 +33,12 @@ class Busy:
         self.weight: Final = weight
         self.in_flight = 1 + number % 3
         self._load: Final = load
-        self._start: Final = SlowStart(SlowStartOptions())
+        self._start: Final = SlowStart(SlowStartOptions(), new_rng(number))
 
     def cost(self, now: float) -> float:
         """As an endpoint's."""
-        return self._load.cost(self.in_flight, now) / self._start.ramp(now)
+        cost = self._load.cost(self.in_flight, now)
+        return cost if self._start.admits(now) else cost * 1e9
 
 
 def busy_endpoints(policy: Policy, number: int, clock: Clock, weighted: bool = False) -> list[Busy]:

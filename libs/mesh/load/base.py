@@ -19,6 +19,10 @@ class Load(Protocol):
         """
         ...
 
+    def reset(self) -> None:
+        """Forget everything: the endpoint is well again, and what it was like before says nothing."""
+        ...
+
     def cost(self, in_flight: int, now: float) -> float:
         """What one more attempt would cost, comparable between endpoints of one channel; above 0, less is better.
 

@@ -11,6 +11,9 @@ class PendingLoad:
     def observe(self, seconds: float, outcome: Outcome, now: float) -> None:
         """Responses do not matter here; their end already lowered what is in flight."""
 
+    def reset(self) -> None:
+        """There is nothing to forget."""
+
     def cost(self, in_flight: int, now: float) -> float:  # noqa: ARG002 - the seam's parameters
         """The attempts in flight if there was one more."""
         return in_flight + 1.0

@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from libs.core.rng import Rng
+
 
 @dataclass(frozen=True, slots=True)
 class SlowStartOptions:
@@ -33,12 +35,18 @@ class SlowStartOptions:
 
 
 class SlowStart:
-    """The ramp of one endpoint. Stands at 1 until `begin`."""
+    """The ramp of one endpoint. Stands at 1 until `begin`.
 
-    __slots__ = ("_begun", "_end", "_exponent", "_options")
+    Args:
+        options: how it rises.
+        rng: decides which picks the endpoint takes part in.
+    """
 
-    def __init__(self, options: SlowStartOptions) -> None:
+    __slots__ = ("_begun", "_end", "_exponent", "_options", "_rng")
+
+    def __init__(self, options: SlowStartOptions, rng: Rng) -> None:
         self._options: Final = options
+        self._rng: Final = rng
         self._exponent: Final = 1.0 / options.aggression
         self._begun = -math.inf
         self._end = -math.inf
@@ -53,11 +61,19 @@ class SlowStart:
         self._end = now + self._options.window
 
     def ramp(self, now: float) -> float:
-        """The part of its share that the endpoint has by now, in [min_weight, 1]; a cost is divided by it."""
+        """The part of its share that the endpoint has by now, in [min_weight, 1]."""
         if now >= self._end:
             return 1.0
         elapsed = max(0.0, now - self._begun) / self._options.window
         return max(self._options.min_weight, min(1.0, math.pow(elapsed, self._exponent)))
+
+    def admits(self, now: float) -> bool:
+        """Whether the endpoint takes part in this pick: as often as its part of its share is.
+
+        Raising its cost instead would keep it out of every pick: the better of two is not one tenth as likely to win if
+        it costs ten times as much, it never wins.
+        """
+        return now >= self._end or self._rng.random() < self.ramp(now)
 
     def __repr__(self) -> str:
         return f"<SlowStart from {self._begun:.3f} to {self._end:.3f}>"

@@ -30,7 +30,7 @@ class Candidate(Protocol):
         ...
 
     def cost(self, now: float) -> float:
-        """What one more attempt would cost: the load's measure, higher while the endpoint starts slowly.
+        """What one more attempt would cost: the load's measure, now and then out of reach while it starts slowly.
 
         The weight is not in it; pickers that compare costs divide by it or draw by it.
         """

@@ -59,21 +59,18 @@ class ZonePicker(Generic[E]):
 
     def pick(self, avoid: Collection[E] = (), key: str = "") -> E:
         """A local endpoint, or a remote one if the local zone is ill, full, or to be avoided."""
-        if self._share < 1.0 and self._random() >= self._share:
+        # A retry goes elsewhere: what failed here may be the zone.
+        if avoid or (self._share < 1.0 and self._random() >= self._share):
             return self._unless_avoided(self._remote, self._local, avoid, key)
         local = self._local.pick(avoid, key)
-        if avoid and local in avoid:
-            return self._unless_avoided(self._remote, self._local, avoid, key)
         cost = local.cost(self._clock.monotonic()) / local.weight
         if self._trust and cost <= self._remote_cost:
             self._trust -= 1
             return local
-        return self._cheaper(local, cost, avoid, key)
+        return self._cheaper(local, cost, key)
 
-    def _cheaper(self, local: E, cost: float, avoid: Collection[E], key: str) -> E:
-        remote = self._remote.pick(avoid, key)
-        if avoid and remote in avoid:
-            return local
+    def _cheaper(self, local: E, cost: float, key: str) -> E:
+        remote = self._remote.pick((), key)
         self._remote_cost = self._spill_cost * remote.cost(self._clock.monotonic()) / remote.weight
         self._trust = _TRUST
         return remote if cost > self._remote_cost else local

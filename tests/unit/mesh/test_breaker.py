@@ -157,6 +157,29 @@ def test_every_failed_probe_doubles_the_backoff_up_to_its_maximum() -> None:
     assert waits == [1.0, 2.0, 4.0, 8.0, 8.0]
 
 
+def closed_for(breaker: Breaker, clock: ManualClock, seconds: float) -> float:
+    """Close by a good probe, stay so for a while, open again; answers with the wait until the next probe."""
+    clock.advance(breaker.probe_at - clock.monotonic())
+    assert breaker.try_probe()
+    breaker.record(Outcome.SUCCESS, clock.monotonic())
+    clock.advance(seconds)
+    for _ in range(OPTIONS.failures):
+        breaker.record(Outcome.FAILURE, clock.monotonic())
+    return breaker.probe_at - clock.monotonic()
+
+
+def test_what_comes_and_goes_is_tried_ever_later_until_it_stays() -> None:
+    clock = ManualClock()
+    breaker = opened(clock)
+    assert [closed_for(breaker, clock, 2.0) for _ in range(3)] == [2.0, 4.0, 8.0]
+    assert closed_for(breaker, clock, OPTIONS.window) == 1.0
+    # A failed probe long after that does not count as a fresh start.
+    clock.advance(1.0)
+    assert breaker.try_probe()
+    breaker.record(Outcome.FAILURE, clock.monotonic())
+    assert breaker.probe_at - clock.monotonic() == 2.0
+
+
 def test_a_cancelled_probe_gives_its_lease_back() -> None:
     clock = ManualClock()
     breaker = opened(clock)

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from math import e, exp, inf, log
 
 import pytest
@@ -58,18 +59,17 @@ def test_costs_grow_with_what_is_in_flight() -> None:
     assert [measured(0.2).cost(in_flight, 0.0) for in_flight in (0, 1, 9)] == pytest.approx([0.2, 0.4, 2.0])
 
 
-def test_a_failure_counts_as_the_penalty() -> None:
+def test_a_failure_adds_the_penalty() -> None:
     load = measured(0.1)
     load.observe(0.001, Outcome.FAILURE, 0.0)
-    assert load.cost(0, 0.0) == 5.0
-    load.observe(8.0, Outcome.FAILURE, 0.0)
-    assert load.cost(0, 0.0) == 8.0
+    assert load.cost(0, 0.0) == pytest.approx(5.1)
+    assert load.cost(1, 0.0) == pytest.approx(10.2)
 
 
 def test_a_quick_failure_does_not_make_a_slow_endpoint_look_quick() -> None:
     load = measured(20.0)
     load.observe(0.001, Outcome.FAILURE, 30.0)
-    assert load.cost(0, 30.0) == 20.0
+    assert load.cost(0, 30.0) == pytest.approx(40.0)
 
 
 def test_of_a_cancelled_attempt_only_its_length_counts() -> None:
@@ -83,12 +83,38 @@ def test_of_a_cancelled_attempt_only_its_length_counts() -> None:
     assert not fresh.statistics(0.0).measured
 
 
-def test_a_punished_endpoint_gets_its_chance_again() -> None:
+def returns_after(load: PeakEwma, failed_at: float) -> float:
+    """Seconds until the endpoint costs no more than one that answers in 20 ms."""
+    return next(step / 10 for step in range(2000) if load.cost(0, failed_at + step / 10) <= 0.02)
+
+
+def test_a_first_failure_is_forgotten_in_seconds_and_each_that_follows_takes_longer() -> None:
     load = measured(0.01)
-    load.observe(0.0, Outcome.FAILURE, 0.0)
-    after = 10.0 * log(5.0 / 0.01)
-    assert load.cost(0, after - 1.0) > 0.01 > load.cost(0, after + 1.0)
-    assert load.statistics(after).estimate == pytest.approx(0.01)
+    now, waits = 100.0, []
+    for _ in range(6):
+        load.observe(0.001, Outcome.FAILURE, now)
+        waits.append(returns_after(load, now))
+        now += waits[-1]
+    assert waits[0] == pytest.approx(log(5.0 / 0.01), abs=1.0)
+    assert all(later > 1.5 * earlier for earlier, later in pairwise(waits[:4]))
+    # Never longer than the latency itself would have been remembered.
+    assert waits[5] == pytest.approx(10.0 * log(5.0 / 0.02), abs=2.0)
+
+
+def test_what_fails_together_counts_once() -> None:
+    together, once = measured(0.01), measured(0.01)
+    once.observe(0.5, Outcome.FAILURE, 100.0)
+    for _ in range(20):
+        together.observe(0.5, Outcome.FAILURE, 100.0)
+    assert together.cost(0, 107.0) == pytest.approx(once.cost(0, 107.0))
+
+
+def test_answers_forgive() -> None:
+    load = measured(0.01)
+    load.observe(0.001, Outcome.FAILURE, 100.0)
+    for _ in range(10):
+        load.observe(0.01, Outcome.SUCCESS, 100.0)
+    assert load.cost(0, 100.0) < 0.02
 
 
 def test_an_unmeasured_endpoint_is_not_asked_twice() -> None:
@@ -135,6 +161,11 @@ class EwmaMachine(RuleBasedStateMachine):
         self.load.cost(0, self.now)
         self.estimate = 0.030
         self.at = self.now
+        self.penalty = 0.0
+        self.failed_at = -inf
+        self.punished_at = -inf
+        self.streak = 0
+        self.fade = 1.0
         self.measured = False
 
     def present(self) -> float:
@@ -154,8 +185,23 @@ class EwmaMachine(RuleBasedStateMachine):
             if seconds > self.present():
                 self.note(seconds)
         elif outcome is Outcome.FAILURE:
-            self.note(max(seconds, 5.0, self.estimate))
-        elif not self.measured or seconds >= self.estimate:
+            self.note(max(seconds, self.estimate))
+            if self.now - seconds > self.failed_at:
+                self.streak = self.streak + 1 if self.now - self.failed_at < 100.0 else 1
+                self.fade = min(10.0, 2.0 ** (self.streak - 1))
+            self.penalty, self.failed_at, self.punished_at = max(5.0, self.estimate), self.now, self.now
+            return
+        else:
+            self.answered(seconds)
+
+    def left(self) -> float:
+        return self.penalty * exp(-(self.now - self.punished_at) / self.fade) if self.penalty else 0.0
+
+    def answered(self, seconds: float) -> None:
+        if self.penalty:
+            left = self.left() / 2
+            self.penalty, self.punished_at = (left if left > 1e-6 else 0.0), self.now
+        if not self.measured or seconds >= self.estimate:
             self.note(seconds)
         else:
             kept = exp(-(self.now - self.at) / 10.0)
@@ -166,7 +212,7 @@ class EwmaMachine(RuleBasedStateMachine):
         statistics = self.load.statistics(self.now)
         assert statistics.estimate == pytest.approx(self.present())
         assert statistics.measured == self.measured
-        assert self.load.cost(0, self.now) == pytest.approx(self.present())
+        assert self.load.cost(0, self.now) == pytest.approx(self.present() + self.left())
 
 
 TestEwmaMachine = EwmaMachine.TestCase

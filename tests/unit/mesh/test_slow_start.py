@@ -1,10 +1,11 @@
 import pytest
 
+from libs.core.rng import new_rng
 from libs.mesh.load.slow_start import SlowStart, SlowStartOptions
 
 
 def ramps(options: SlowStartOptions, *seconds: float) -> list[float]:
-    start = SlowStart(options)
+    start = SlowStart(options, new_rng(1))
     start.begin(1000.0)
     return [start.ramp(1000.0 + after) for after in seconds]
 
@@ -19,11 +20,11 @@ def test_aggression_bends_the_ramp() -> None:
 
 
 def test_an_endpoint_that_never_began_has_its_whole_share() -> None:
-    assert SlowStart(SlowStartOptions()).ramp(0.0) == 1.0
+    assert SlowStart(SlowStartOptions(), new_rng(1)).ramp(0.0) == 1.0
 
 
 def test_begins_again() -> None:
-    start = SlowStart(SlowStartOptions(window=10.0))
+    start = SlowStart(SlowStartOptions(window=10.0), new_rng(1))
     start.begin(0.0)
     assert start.ramp(10.0) == 1.0
     start.begin(20.0)

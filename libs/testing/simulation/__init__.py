@@ -1,0 +1,1 @@
+"""A deterministic network of servers in virtual time, underneath the real `MeshChannel`."""

@@ -1,0 +1,1 @@
+"""Replicas in processes of their own, what happens to them, and who spreads calls over them."""
