@@ -64,6 +64,8 @@ def test_a_cold_backend_is_hardly_noticed_and_gets_its_share_in_the_end(policy: 
     assert result.late_share >= 0.5
     if policy != "round_robin":
         assert result.early_share < 0.2
+    if policy == "peak_ewma":
+        # The others do not see that it is slow, only that it is new.
         assert result.joined.p999_ms < 300
 
 
