@@ -81,10 +81,12 @@ async def mesh(state: MeshState, console: Console, clock: Clock, *, once: bool, 
             console.print(table(before, {}, interval, names))
             return
         with Live(table(before, {}, interval, names), console=console, auto_refresh=False) as live:
+            looked_at = clock.monotonic()
             while True:
                 await clock.sleep(interval)
                 now = await _look(session, state.processes)
-                live.update(table(now, before, interval, names), refresh=True)
+                passed, looked_at = clock.monotonic() - looked_at, clock.monotonic()
+                live.update(table(now, before, passed, names), refresh=True)
                 before = now
 
 
@@ -101,18 +103,18 @@ def table(now: Snapshot, before: Snapshot, seconds: float, names: Mapping[str, s
     for heading in _HEADINGS:
         drawn.add_column(heading, justify="right" if heading in _HEADINGS[6:] else "left")
     earlier = {
-        (process, channel["target"], endpoint["address"]): endpoint["attempts"]
+        (process, index, endpoint["address"]): endpoint["attempts"]
         for process, channels in before.items()
-        for channel in channels or ()
+        for index, channel in enumerate(channels or ())
         for endpoint in channel["endpoints"]
     }
     for process, channels in now.items():
         if channels is None:
             drawn.add_row(process, "[red]does not answer[/red]")
             continue
-        for channel in channels:
+        for index, channel in enumerate(channels):
             for endpoint in channel["endpoints"]:
-                past = earlier.get((process, channel["target"], endpoint["address"]))
+                past = earlier.get((process, index, endpoint["address"]))
                 rate = "" if past is None else f"{max(0, endpoint['attempts'] - past) / seconds:.0f}"
                 peer = names.get(endpoint["address"], channel["target"])
                 drawn.add_row(process, peer, *_cells(channel, endpoint, rate))

@@ -44,6 +44,8 @@ _CLOSED: Final = State.CLOSED
 _NEUTRAL: Final = Outcome.NEUTRAL
 # The share of healthy endpoints that ends a panic.
 _CALM: Final = 0.5
+# Or how long one of them has to be.
+_CALM_SECONDS: Final = 10.0
 
 E = TypeVar("E", bound=Member)
 E_contra = TypeVar("E_contra", bound=Member, contravariant=True)
@@ -80,9 +82,9 @@ class Balancer(Generic[E]):
     """Owns the endpoints of one channel and picks among the healthy ones: breaker closed, not ejected.
 
     If fewer than `panic_threshold` of them are healthy, or none, it picks among all (Envoy's panic mode) until half of
-    them are well: a wrong verdict on everyone is likelier than the death of everyone, and a call that is not sent
-    fails for certain.
-    Otherwise one call at a time probes an endpoint whose breaker has been open for long enough.
+    them are well, or one has been for ten seconds: a wrong verdict on everyone is likelier than the death of everyone,
+    and a call that is not sent fails for certain. A call at a time probes an endpoint whose breaker has been open for
+    long enough.
 
     Args:
         new_endpoint: makes the state of an endpoint seen for the first time.
@@ -94,6 +96,7 @@ class Balancer(Generic[E]):
     """
 
     __slots__ = (
+        "_calm_at",
         "_clock",
         "_due_at",
         "_endpoints",
@@ -126,6 +129,7 @@ class Balancer(Generic[E]):
         self._picker: Picker[E] | None = None
         self._panicking = False
         self._probe_at = inf
+        self._calm_at = inf
         self._due_at = inf
         """The earliest instant at which `pick` has more to do than to pick."""
 
@@ -194,13 +198,21 @@ class Balancer(Generic[E]):
     def _attend(self, now: float, retrying: bool) -> E | None:
         """Do what is due; answers with the endpoint to probe, if that is due."""
         if now >= self._outliers.due_at:
-            if self._outliers.sweep([endpoint.outlier for endpoint in self._endpoints.values()]):
-                self._rebuild()
-                self._observer.ejections_changed()
-            else:
-                self._plan()
+            self._sweep(now)
+        elif self._panicking and now >= self._calm_at:
+            self._rebuild()
         # A retry is a call's second chance: it never pays for a probe.
         return self._probe() if now >= self._probe_at and not retrying else None
+
+    def _sweep(self, now: float) -> None:
+        ejected = [endpoint for endpoint in self._endpoints.values() if endpoint.outlier.ejected]
+        changed = self._outliers.sweep([endpoint.outlier for endpoint in self._endpoints.values()])
+        for endpoint in ejected:
+            if not endpoint.outlier.ejected:
+                endpoint.warm_up(now)
+        self._rebuild()
+        if changed:
+            self._observer.ejections_changed()
 
     def _probe(self) -> E | None:
         for endpoint in self._endpoints.values():
@@ -221,7 +233,7 @@ class Balancer(Generic[E]):
             raise SaturatedError
         fresh = [endpoint for endpoint in usable if endpoint not in avoid]
         now = self._clock.monotonic()
-        return min(fresh or usable, key=lambda endpoint: endpoint.cost(now) / endpoint.weight)
+        return min(fresh or usable, key=lambda endpoint: endpoint.cost(now))
 
     def _turned(self, endpoint: E, before: State) -> None:
         # An endpoint that was removed meanwhile may still finish calls; its breaker matters to nobody.
@@ -234,16 +246,26 @@ class Balancer(Generic[E]):
     def _rebuild(self) -> None:
         everyone = self.endpoints
         healthy = [endpoint for endpoint in everyone if _healthy(endpoint)]
-        # Whoever recovers first must not be given everything at once: it would fall again, and so on.
-        threshold = max(_CALM, self._panic_threshold) if self._panicking else self._panic_threshold
-        self._panicking = len(healthy) < max(1.0, threshold * len(everyone)) and bool(everyone)
+        self._panicking = bool(everyone) and len(healthy) < max(1.0, self._needed(len(healthy)) * len(everyone))
         usable = everyone if self._panicking else healthy
         self._picker = self._policy.over(usable, everyone) if everyone else None
         self._plan()
 
+    def _needed(self, healthy: int) -> float:
+        """The share of healthy endpoints below which the present state of the set is a panic."""
+        if not self._panicking or not healthy:
+            self._calm_at = inf
+            return self._panic_threshold
+        # Whoever recovers first must not be given everything at once: it would fall again, and so on. But if the
+        # others stay away, most calls would go to the dead: so that is waited for only so long.
+        now = self._clock.monotonic()
+        if self._calm_at == inf:
+            self._calm_at = now + _CALM_SECONDS
+        return max(_CALM, self._panic_threshold) if now < self._calm_at else self._panic_threshold
+
     def _plan(self) -> None:
         self._probe_at = min((endpoint.breaker.probe_at for endpoint in self._endpoints.values()), default=inf)
-        self._due_at = min(self._probe_at, self._outliers.due_at)
+        self._due_at = min(self._probe_at, self._outliers.due_at, self._calm_at if self._panicking else inf)
 
     def __repr__(self) -> str:
         counts = self.statistics()

@@ -163,6 +163,8 @@ class MeshChannel(grpc.aio.Channel):
         self._core.check_usable()
         while (state := self.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
             await self.wait_for_state_change(state)
+            # A closed channel's state does not change any more: waiting for that would never yield.
+            self._core.check_usable()
 
     # Methods. Making one twice gives the same object, so that stubs may be made as often as one likes.
 

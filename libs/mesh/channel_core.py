@@ -101,6 +101,8 @@ class ChannelCore:
         """Make these the endpoints; answers with those that were removed and are to be retired."""
         self.following = True
         removed = self._balancer.apply(resolved)
+        if any(endpoint.outlier.ejected for endpoint in removed):
+            self.ejections_changed()
         self._resolved = True
         self._changed.set()
         self._changed = asyncio.Event()
@@ -147,7 +149,7 @@ class ChannelCore:
 
     def affinity(self, metadata: CallMetadata | None) -> str:
         """What the calls with this metadata have in common, empty unless the policy asks for it."""
-        if not self.keyed or not metadata:
+        if not metadata:
             return ""
         header = self.options.affinity_header
         for name, value in metadata:
@@ -169,13 +171,16 @@ class ChannelCore:
 
     def pick_ready(self, avoid: Collection[Endpoint], key: str = "") -> Endpoint | None:
         """As `pick`, but only among endpoints that are connected: for calls that wait for ready."""
+        seen = tuple(avoid)
         for _ in self.endpoints:
-            endpoint = self.pick(avoid, key)
+            endpoint = self.pick(seen, key)
             if endpoint is None or endpoint.connect() is grpc.ChannelConnectivity.READY:
                 return endpoint
             self.discard(endpoint)
-            avoid = (*avoid, endpoint)
-        return None
+            seen = (*seen, endpoint)
+        # The caller would rather wait than fail: whoever is there will do, left alone or tried before.
+        ready = [one for one in self.endpoints if one.connect() is grpc.ChannelConnectivity.READY]
+        return next((one for one in ready if one not in avoid), ready[0] if ready else None)
 
     def discard(self, endpoint: Endpoint) -> None:
         """A picked endpoint is not called after all: if the call was to be its probe, another one may be."""
@@ -190,6 +195,9 @@ class ChannelCore:
     def observed(self, endpoint: Endpoint, seconds: float, now: float) -> None:
         """The first response of a stream from `endpoint` came after `seconds`."""
         endpoint.load.observe(seconds, Outcome.SUCCESS, now)
+        if endpoint.breaker.state is not State.CLOSED:
+            # The stream may be the probe, and last for hours.
+            self._balancer.record(endpoint, Outcome.SUCCESS, now - seconds)
 
     def finished(
         self, endpoint: Endpoint, code: grpc.StatusCode, started: float, timeout: float, sampled: bool = False
@@ -211,8 +219,9 @@ class ChannelCore:
             # Shedding is quick and keeps little in flight: unpunished, an overloaded endpoint would look the best.
             felt = Outcome.FAILURE if code is grpc.StatusCode.RESOURCE_EXHAUSTED else outcome
         if not sampled or felt is Outcome.FAILURE:
-            endpoint.load.observe(now - started, felt, now)
-        if endpoint.limiter is not None and outcome is not Outcome.NEUTRAL:
+            # How long a stream went on before it broke is no latency.
+            endpoint.load.observe(0.0 if sampled else now - started, felt, now)
+        if endpoint.limiter is not None and outcome is not Outcome.NEUTRAL and (not sampled or code in _DROPPED):
             endpoint.limiter.observe(now - started, endpoint.in_flight, code in _DROPPED, now)
         if self._throttle is not None and outcome is not Outcome.NEUTRAL:
             self._throttle.record(was_accepted(CODES[code]))

@@ -40,6 +40,7 @@ class Follower:
         self._running: Final[list[asyncio.Task[None]]] = []
         self._retiring: Final[set[Endpoint]] = set()
         self._replaced: Final[set[grpc.aio.Channel]] = set()
+        self._closing: Final = asyncio.Event()
 
     @property
     def needed(self) -> bool:
@@ -67,12 +68,14 @@ class Follower:
             self._forget(endpoint)
             endpoint.connect()
             if replaced is not None and self._group is not None:
+                self._replaced.add(replaced)
                 self._group.create_task(self._hang_up(replaced))
 
     async def close(self, endpoints: Collection[Endpoint], grace: float | None) -> None:
         """Stop following and close every connection; calls in flight have `grace` seconds."""
         for task in self._running:
             task.cancel()
+        self._closing.set()
         async with asyncio.TaskGroup() as group:
             for endpoint in (*endpoints, *self._retiring):
                 group.create_task(endpoint.close(grace))
@@ -86,18 +89,20 @@ class Follower:
                 endpoint.connect()
             for endpoint in removed:
                 self._forget(endpoint)
+                self._retiring.add(endpoint)
                 tasks.create_task(self._retire(endpoint))
 
     async def _retire(self, endpoint: Endpoint) -> None:
-        self._retiring.add(endpoint)
         try:
             await endpoint.retire()
         finally:
             self._retiring.discard(endpoint)
 
     async def _hang_up(self, channel: grpc.aio.Channel) -> None:
-        self._replaced.add(channel)
         try:
-            await channel.close(_REPLACED_GRACE)
-        finally:
+            # Not `channel.close(_REPLACED_GRACE)`: a close that is under way could not be hurried by another one.
+            async with asyncio.timeout(_REPLACED_GRACE):
+                await self._closing.wait()
+        except TimeoutError:
             self._replaced.discard(channel)
+            await channel.close(None)

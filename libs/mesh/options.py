@@ -31,7 +31,8 @@ class MeshOptions:
         policy: how endpoints share the calls; a `loadBalancingConfig` in the service config wins.
         policies: what the policies can be told, and the zone that calls should stay in.
         affinity_header: the call's own metadata key whose value `ring_hash` keeps together.
-        slow_start: how endpoints that join or recover get their share, or None to give it at once.
+        slow_start: how endpoints that join or recover get their share, or None to give it at once; of the policies that
+            compare costs.
         budget: how many retries and hedges the channel may make.
         breaker: when an endpoint is left alone.
         outliers: when an endpoint is left alone because the others do better.

@@ -65,7 +65,7 @@ class Surroundings:
     rng: Rng
     telemetry: Telemetry
     tasks: asyncio.TaskGroup
-    """Follows `dns:///` targets; ends after the channels are closed."""
+    """Follows targets and certificates; ends after the channels are closed."""
 
 
 class Peers:

@@ -211,9 +211,7 @@ class Attempts(ABC, Generic[M, C]):
         core = self._method.core
         if delay > 0:
             await core.clock.sleep(delay)
-        if self._attempts:
-            core.retried += 1
-            core.observer.retried()
+        retrying = self._attempts > 0
         try:
             # On the loop's clock: here real peers are waited for.
             async with asyncio.timeout(max(0.0, self._expires_at - core.clock.monotonic())):
@@ -222,6 +220,9 @@ class Attempts(ABC, Generic[M, C]):
             self._delay = None
             if not found or not self._launch(token):
                 self._fail(Code.UNAVAILABLE, f"no endpoints for {core.target}")
+            elif retrying and not self._settled:
+                core.retried += 1
+                core.observer.retried()
         except TimeoutError:
             self._fail(Code.DEADLINE_EXCEEDED, f"the deadline passed while waiting for {core.target}")
         except grpc.aio.AioRpcError as error:

@@ -24,7 +24,10 @@ class MeshCall(Attempts[M, C], Generic[M, C]):
         return self._settled
 
     def add_done_callback(self, callback: Callable[[object], None]) -> None:
-        """Have `callback(call)` called when the call has ended, or now if it has."""
+        """Have `callback(call)` called when the call has ended, or now if it has.
+
+        A call that is to be tried again goes on only while somebody waits for it.
+        """
         if self._settled:
             callback(self)
         elif self._callbacks is None:

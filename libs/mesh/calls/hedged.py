@@ -208,7 +208,7 @@ class HedgedUnaryUnaryCall(UnaryUnaryCall[Q, R], Generic[Q, R]):
             pass  # Told to `_attempt_done`.
         except asyncio.CancelledError:
             # Overtaken by another attempt, unless it is us who are cancelled.
-            if self._being_cancelled():
+            if self._being_cancelled() and not self._settled:
                 raise
         except Exception as fault:  # noqa: BLE001 - whoever waits gets it as it is
             # What cannot be sent, grpc would leave unfinished.

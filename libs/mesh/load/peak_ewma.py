@@ -22,6 +22,8 @@ _SUCCESS: Final = Outcome.SUCCESS
 _FLOOR: Final = 1e-6
 # Times the decay after which a failure no longer makes the next one weigh more: longer than it keeps an endpoint away.
 _REMEMBERED: Final = 10.0
+# Seconds within which failures have one cause: streams that break together began at different times.
+_TOGETHER: Final = 1.0
 # Seconds, a billion of the floor: above 5 s of latency with a hundred thousand attempts in flight.
 _UNANSWERED: Final = 1e6
 
@@ -174,7 +176,7 @@ class PeakEwma:
     def _punish(self, began: float, now: float) -> None:
         options = self._options
         # What was under way when the last one failed is the same misfortune, however many fail together.
-        if began > self._failed_at:
+        if began > self._failed_at and now - self._failed_at > _TOGETHER:
             self._streak = self._streak + 1 if now - self._failed_at < options.decay * _REMEMBERED else 1
             self._fade = min(options.decay, options.penalty_fade * 2.0 ** min(self._streak - 1, 16))
         self._penalty = max(options.failure_penalty, self._estimate)

@@ -63,7 +63,10 @@ class ZonePicker(Generic[E]):
         if avoid or (self._share < 1.0 and self._random() >= self._share):
             return self._unless_avoided(self._remote, self._local, avoid, key)
         local = self._local.pick(avoid, key)
-        cost = local.cost(self._clock.monotonic()) / local.weight
+        cost = local.cost(self._clock.monotonic())
+        if local.in_flight:
+            # The more an endpoint can take, the less what is in flight says. An idle one has room whatever its weight.
+            cost /= local.weight
         if self._trust and cost <= self._remote_cost:
             self._trust -= 1
             return local
@@ -71,7 +74,9 @@ class ZonePicker(Generic[E]):
 
     def _cheaper(self, local: E, cost: float, key: str) -> E:
         remote = self._remote.pick((), key)
-        self._remote_cost = self._spill_cost * remote.cost(self._clock.monotonic()) / remote.weight
+        self._remote_cost = self._spill_cost * remote.cost(self._clock.monotonic())
+        if local.in_flight:
+            self._remote_cost /= remote.weight
         self._trust = _TRUST
         return remote if cost > self._remote_cost else local
 

@@ -233,6 +233,20 @@ def test_a_panic_lasts_until_half_are_well() -> None:
     assert set(it.picks(20)) == {"a", "b"}
 
 
+def test_a_panic_does_not_wait_for_ever_for_the_others() -> None:
+    it = Fixture("a", "b", "c")
+    it.fail("a", "b", "c")
+    it.balancer.record(it.at("a"), Outcome.SUCCESS, it.clock.monotonic())
+    assert it.balancer.statistics().panicking
+    it.clock.advance(10.0)
+    for _ in range(20):
+        endpoint = it.pick()
+        if endpoint.address != "a":
+            it.balancer.record(endpoint, Outcome.FAILURE, it.clock.monotonic())
+    assert not it.balancer.statistics().panicking
+    assert set(it.picks(10)) == {"a"}
+
+
 def test_an_update_moves_weights_and_zones_but_keeps_what_was_learned() -> None:
     it = Fixture("a")
     known = it.at("a")

@@ -1,5 +1,7 @@
 """What becomes of an endpoint that was picked and then not called."""
 
+import asyncio
+
 import grpc
 import pytest
 
@@ -7,6 +9,7 @@ from libs.core.rng import new_rng
 from libs.mesh.backoff import Backoff
 from libs.mesh.breaker import BreakerOptions, State
 from libs.mesh.calls.unary_unary import UnaryUnaryMethod
+from libs.mesh.channel import MeshChannel
 from libs.mesh.channel_core import ChannelCore
 from libs.mesh.observer import SilentObserver
 from libs.mesh.options import MeshOptions
@@ -67,3 +70,45 @@ async def test_a_probe_that_cannot_be_sent_is_given_back() -> None:
     assert core.endpoints[0].breaker.state is State.HALF_OPEN
     assert core.endpoints[0].breaker.probe_at == clock.monotonic()
     await close(core)
+
+
+async def test_a_stream_that_broke_after_a_long_time_was_not_slow() -> None:
+    clock = ManualClock()
+    core = ChannelCore("static:///x", MeshOptions(), SilentObserver(), clock, new_rng(1), grpc.aio.insecure_channel)
+    core.apply([ResolvedEndpoint(ADDRESSES[0])])
+    endpoint = core.endpoints[0]
+    started = clock.monotonic()
+    core.started(endpoint, "/test.Echo/Down")
+    core.observed(endpoint, 0.01, started + 0.01)
+    clock.advance(1500.0)
+    core.finished(endpoint, grpc.StatusCode.UNAVAILABLE, started, 3600.0, sampled=True)
+    assert endpoint.cost(clock.monotonic()) > 1.0
+    clock.advance(10.0)
+    assert endpoint.cost(clock.monotonic()) < 0.02
+    await close(core)
+
+
+async def test_the_first_message_of_a_stream_that_probes_closes_the_breaker() -> None:
+    clock = ManualClock()
+    core = core_with_a_probe_due(clock)
+    probed = core.pick(())
+    assert probed is not None
+    assert probed.breaker.state is State.HALF_OPEN
+    core.started(probed, "/test.Echo/Down")
+    clock.advance(0.01)
+    core.observed(probed, 0.01, clock.monotonic())
+    assert probed.breaker.state is State.CLOSED
+    await close(core)
+
+
+async def test_waiting_for_a_channel_that_is_closed_meanwhile_ends() -> None:
+    channel = MeshChannel("static:///127.0.0.1:1")
+
+    async def wait() -> None:
+        with pytest.raises(grpc.aio.UsageError):
+            await channel.channel_ready()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(wait())
+        await asyncio.to_thread(lambda: None)
+        await channel.close()

@@ -186,7 +186,7 @@ class EwmaMachine(RuleBasedStateMachine):
                 self.note(seconds)
         elif outcome is Outcome.FAILURE:
             self.note(max(seconds, self.estimate))
-            if self.now - seconds > self.failed_at:
+            if self.now - seconds > self.failed_at and self.now - self.failed_at > 1.0:
                 self.streak = self.streak + 1 if self.now - self.failed_at < 100.0 else 1
                 self.fade = min(10.0, 2.0 ** (self.streak - 1))
             self.penalty, self.failed_at, self.punished_at = max(5.0, self.estimate), self.now, self.now

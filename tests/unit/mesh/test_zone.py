@@ -104,6 +104,11 @@ def test_weights_say_what_room_there_is() -> None:
     assert picks(preference(), everyone, everyone, 20) == {"b": 20}
 
 
+def test_an_idle_endpoint_has_room_whatever_the_weights() -> None:
+    everyone = [Fake("a0", "a", 1.0), Fake("b0", "b", 4.0)]
+    assert picks(preference(), everyone, everyone, 20) == {"a": 20}
+
+
 def test_a_remote_zone_that_became_cheap_is_noticed_within_a_few_picks() -> None:
     everyone = zones(a=1, b=1)
     everyone[0].price = everyone[1].price = 10.0
