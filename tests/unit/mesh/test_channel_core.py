@@ -97,7 +97,7 @@ async def test_the_first_message_of_a_stream_that_probes_closes_the_breaker() ->
     core.started(probed, "/test.Echo/Down")
     clock.advance(0.01)
     core.observed(probed, 0.01, clock.monotonic())
-    assert probed.breaker.state is State.CLOSED
+    assert probed.breaker.statistics().state is State.CLOSED
     await close(core)
 
 
