@@ -7,6 +7,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from agentmesh.conversation.v1 import conversation_pb2
 from agentmesh.monitoring.v1.monitoring_pb2 import GetOverviewRequest, GetOverviewResponse
 from agentmesh.monitoring.v1.monitoring_pb2_grpc import MonitoringServiceStub
 from libs.cli.stack.plans import GRPC_SERVICES, WORKER
@@ -70,12 +71,8 @@ async def test_without_memory_turns_wait_in_the_outbox_and_none_is_lost(world: W
     reply = await world.client.send(conversation_id, f"Tell me about {uuid4()}.")
     assert "memory" in reply.degraded
     await world.revive(memory)
-    for _ in range(100):
-        messages = await world.client.list_messages(conversation_id)
-        if len(messages) == 4:
-            break
-        await asyncio.sleep(0.1)
-    assert [message.content for message in messages][3] == reply.text
+    messages = await _eventually_listed(world, conversation_id, 4)
+    assert messages[3].content == reply.text
 
 
 async def test_without_the_router_the_error_is_clear_and_nothing_is_kept(world: World) -> None:
@@ -90,6 +87,21 @@ async def test_without_the_router_the_error_is_clear_and_nothing_is_kept(world: 
     assert await world.client.list_messages(conversation_id) == []
     await world.revive(router)
     assert (await _eventually(world, conversation_id, question, request_id)).route == "model"
+
+
+async def _eventually_listed(world: World, conversation_id: str, number: int) -> list[conversation_pb2.Message]:
+    # As below, and the outbox needs a moment as well.
+    for _ in range(100):
+        try:
+            messages = await world.client.list_messages(conversation_id)
+        except MeshError as error:
+            if error.code is not Code.UNAVAILABLE:
+                raise
+        else:
+            if len(messages) == number:
+                return messages
+        await asyncio.sleep(0.1)
+    raise AssertionError("the outbox was not emptied within ten seconds")
 
 
 async def _eventually(world: World, conversation_id: str, text: str, request_id: str | None = None) -> Reply:

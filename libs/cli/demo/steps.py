@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.cli.stack.mesh import LocalMesh
+from libs.cli.stack.process import Process
 from libs.client.aio import AgentMesh
 from libs.client.replies import Reply
 from libs.core.clock import Clock
@@ -114,7 +115,6 @@ async def replica_killed(stage: Stage) -> StepResult:
     """SIGKILL for a conversation replica while it answers; every send is answered all the same, once."""
     started = stage.clock.monotonic()
     conversations = [await stage.client.create_conversation(f"demo: failover {index}") for index in range(_SENDS)]
-    victim = stage.mesh.of("conversation")[0]
     before = stage.client.channel.statistics().retries
     async with asyncio.TaskGroup() as group:
         sends = [
@@ -123,7 +123,7 @@ async def replica_killed(stage: Stage) -> StepResult:
         ]
         await stage.clock.sleep(_KILL_AFTER_SECONDS)
         in_flight = sum(not send.done() for send in sends)
-        stage.mesh.kill(victim)
+        stage.mesh.kill(_busiest(stage))
     replies = [send.result() for send in sends]
     kept = [await stage.client.list_messages(conversation.conversation_id) for conversation in conversations]
     retries = stage.client.channel.statistics().retries - before
@@ -139,6 +139,12 @@ async def replica_killed(stage: Stage) -> StepResult:
         output_tokens=sum(reply.output_tokens for reply in replies),
         cost_usd_micros=sum(reply.cost_usd_micros for reply in replies),
     )
+
+
+def _busiest(stage: Stage) -> Process:
+    """The replica that most of the client's calls are at: killing an idle one would show nothing."""
+    at = max(stage.client.channel.statistics().endpoints, key=lambda endpoint: endpoint.in_flight)
+    return next(one for one in stage.mesh.of("conversation") if one.announced.get("grpc") == at.address)
 
 
 STEPS: Final[tuple[Step, ...]] = (streamed, exact_hit, semantic_hit, remembered, job, replica_killed)
