@@ -17,9 +17,7 @@ less. `pick_us` is what one pick by the default policy takes, by the number of e
 import argparse
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -32,7 +30,7 @@ from libs.core.rng import new_rng
 from libs.mesh.channel import MeshChannel
 from libs.mesh.options import DEFAULT_OPTIONS
 from libs.mesh.picker.policies import PolicyOptions, make_policy
-from tests.benchmarks.live.echo_server import ECHO, REPEAT, REPETITIONS
+from tests.benchmarks.echo_server import ECHO, REPEAT, REPETITIONS, echo_server
 from tests.benchmarks.load import Round, closed_loop, print_figures, print_table
 from tests.benchmarks.pick import busy_endpoints, pick_us
 
@@ -59,23 +57,6 @@ _SIDES: Final = ("bare", "mesh")
 
 Rounds = dict[tuple[str, str], list[Round]]
 """By load and side."""
-
-
-@asynccontextmanager
-async def echo_server() -> AsyncIterator[tuple[str, int]]:
-    """Its address and its process."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.benchmarks.live.echo_server",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    yield f"127.0.0.1:{int(await process.stdout.readline())}", process.pid
-    process.stdin.close()
-    await process.wait()
 
 
 def calls_through(channel: grpc.aio.Channel) -> dict[str, Call]:

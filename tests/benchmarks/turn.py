@@ -15,7 +15,6 @@ where absolute figures do not. The simulator answers at once. Each side is one c
 import argparse
 import asyncio
 import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,7 +29,7 @@ from libs.cli.stack.mesh import LocalMesh
 from libs.cli.stack.plans import StackOptions
 from libs.cli.tenants import make_local_tenant
 from libs.client.aio import AgentMesh
-from tests.benchmarks.echo_server import METHOD
+from tests.benchmarks.echo_server import ECHO, echo_server
 from tests.benchmarks.load import Round, closed_loop, print_figures, print_table
 
 Call = Callable[[int], Awaitable[object]]
@@ -104,26 +103,17 @@ def sdk_call(client: anthropic.AsyncAnthropic) -> Call:
 @asynccontextmanager
 async def echo() -> AsyncIterator[tuple[Call, int]]:
     """A bare echo and the id of its server's process."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.benchmarks.echo_server",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdin is not None
-    port = int(await process.stdout.readline())
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", (("grpc.enable_http_proxy", 0),)) as channel:
-        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+    async with (
+        echo_server() as (address, process),
+        grpc.aio.insecure_channel(address, (("grpc.enable_http_proxy", 0),)) as channel,
+    ):
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ECHO)
         payload = b"x" * 100
 
         async def call(number: int) -> None:
             await method(payload)
 
-        yield call, process.pid
-    process.stdin.close()
-    await process.wait()
+        yield call, process
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, list[Round]]:

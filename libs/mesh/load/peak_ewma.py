@@ -72,7 +72,7 @@ class PeakEwma:
     """The peak-sensitive moving average of one endpoint's latency.
 
     What nobody confirms fades: the estimate also falls while nothing is observed, down to almost nothing, so that an
-    endpoint that was slow or failed is tried again after `decay * ln(its estimate / the others')` seconds. So does the
+    endpoint that was slow is tried again after `decay * ln(its estimate / the others')` seconds. So does the
     seed: an endpoint that joins quicker ones gets its first call at last.
     """
 
