@@ -87,10 +87,11 @@ def chat(
     tier: Annotated[str, typer.Option(help="fast, balanced or deep.")] = "",
     model: Annotated[str, typer.Option(help="A model of the catalogue.")] = "",
     system: Annotated[str, typer.Option(help="Instructions for the agent.")] = "",
+    language: Annotated[str, typer.Option(help="To answer in, such as de-CH.")] = "",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep cached answers.")] = False,
 ) -> None:
     """Talk to the agent: the mesh of `agentmesh up`, or the one of AGENTMESH_TARGET and AGENTMESH_API_KEY."""
-    options = Options(tier=_tier(tier), model=model, bypass_cache=no_cache)
+    options = Options(tier=_tier(tier), model=model, bypass_cache=no_cache, language=language)
     asyncio.run(run_chat(Access.find(directory), options, system, message, _console))
 
 

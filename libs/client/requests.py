@@ -24,11 +24,17 @@ class Options:
     model: str = ""
     max_tokens: int = 0
     bypass_cache: bool = False
+    language: str = ""
+    """To answer in, such as `de-CH`."""
 
     def to_proto(self) -> conversation_pb2.GenerationOptions:
         """For the wire."""
         return conversation_pb2.GenerationOptions(
-            tier=_TIERS[self.tier], model=self.model, max_tokens=self.max_tokens, bypass_cache=self.bypass_cache
+            tier=_TIERS[self.tier],
+            model=self.model,
+            max_tokens=self.max_tokens,
+            bypass_cache=self.bypass_cache,
+            language=self.language,
         )
 
 

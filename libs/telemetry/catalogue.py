@@ -25,6 +25,7 @@ UNITS: Final[Mapping[str, str]] = {
     "{event}": "",
     "{job}": "",
     "{lookup}": "",
+    "{outcome}": "",
     "{request}": "",
     "{token}": "",
     "{transition}": "",
@@ -179,7 +180,14 @@ CACHE_LOOKUPS: Final = MetricSpec(
     "counter",
     "{lookup}",
     ("layer",),
-    "Lookups by outcome: exact_memory, exact_redis, semantic, miss, unavailable.",
+    "Lookups by outcome: exact_memory, exact_redis, semantic, miss, audit, waited, unavailable.",
+)
+CACHE_OUTCOMES: Final = MetricSpec(
+    "agentmesh.cache.outcomes",
+    "counter",
+    "{outcome}",
+    ("outcome", "source"),
+    "Whether candidates were right or wrong, by how it became known: miss, audit, feedback.",
 )
 
 # services.conversation

@@ -90,9 +90,18 @@ class PassToModel:
         system_prompt: str,
         history: tuple[ChatMessage, ...],
     ) -> GenerationRequest:
-        """History, then the question; options as the caller gave them."""
+        """History, then the question; options as the caller gave them, the language as an instruction."""
         messages = (*history, ChatMessage(Role.USER, text))
-        return GenerationRequest(request.request_id, messages, system_prompt, request.options, request.streaming)
+        told = _instructions(system_prompt, request.options.language)
+        return GenerationRequest(request.request_id, messages, told, request.options, request.streaming)
+
+
+def _instructions(system_prompt: str, language: str) -> str:
+    if not language:
+        return system_prompt
+    # At the end: what a provider caches of a prompt is its beginning.
+    wish = f"Answer in the language {language}."
+    return f"{system_prompt}\n\n{wish}" if system_prompt else wish
 
 
 class StopReasonValidator:

@@ -14,6 +14,7 @@ from agentmesh.semantic_cache.v1.semantic_cache_pb2_grpc import SemanticCacheSer
 from libs.core.context import RequestContext, scope
 from libs.core.deadline import Deadline
 from libs.core.ids import random_id
+from libs.mesh.options import MeshOptions
 from libs.server.runtime import Runtime
 from libs.server.spec import ServiceSpec
 from libs.store.connection import Store, connect
@@ -44,6 +45,8 @@ from services.conversation.turn import Owner
 from services.conversation.turns import TurnPolicy, TurnPorts, TurnRunner
 
 _OUTBOX_DELIVERIES: Final = 4
+# Questions of one scope to the replica that has its index in memory.
+_BY_SCOPE: Final = MeshOptions(policy="ring_hash")
 
 
 class Parts:
@@ -54,7 +57,7 @@ class Parts:
         self.auth: Final = AuthServiceStub(runtime.dial(settings.auth_target))
         self.memory: Final = MemoryServiceStub(runtime.dial(settings.memory_target))
         router = ModelRouterServiceStub(runtime.dial(settings.model_router_target))
-        semantic_cache = SemanticCacheServiceStub(runtime.dial(settings.semantic_cache_target))
+        semantic_cache = SemanticCacheServiceStub(runtime.dial(settings.semantic_cache_target, _BY_SCOPE))
         self.impersonator: Final = Impersonator(self.auth, settings.service_secret.get_secret_value(), clock)
         self.jobs: Final = StreamQueue(store, keys.JOB_QUEUE, limits=QueueLimits(max_depth=settings.max_queued_jobs))
         self.job_store: Final = RedisJobStore(store, self.jobs, result_ttl_seconds=settings.job_result_ttl_seconds)
@@ -78,7 +81,9 @@ class Parts:
             ),
             Agent(SingleIntent(), PassToModel(), StopReasonValidator()),
             TurnPolicy(
-                settings.turn_lease_seconds, GenerationPolicy(settings.context_max_tokens, settings.fallback_answer)
+                settings.turn_lease_seconds,
+                settings.cache_wait_seconds,
+                GenerationPolicy(settings.context_max_tokens, settings.fallback_answer),
             ),
             clock,
         )
@@ -98,10 +103,18 @@ class Parts:
 
 
 @asynccontextmanager
-async def build(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSpec]:
-    """The front door."""
+async def _parts(settings: Settings, runtime: Runtime) -> AsyncIterator[tuple[Store, Parts]]:
     async with connect(settings.redis_url) as store:
         parts = Parts(settings, runtime, store)
+        # Whatever runs has ended when this block does, and the channels are still open.
+        async with parts.cache:
+            yield store, parts
+
+
+@asynccontextmanager
+async def build(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSpec]:
+    """The front door."""
+    async with _parts(settings, runtime) as (store, parts):
         conversations = Conversations(RedisConversationStore(store), parts.history, runtime.clock)
         servicer = ConversationServicer(conversations, parts.turns)
         job_servicer = JobServicer(JobService(parts.job_store, conversations, runtime.clock))
@@ -121,8 +134,7 @@ async def build(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSp
 @asynccontextmanager
 async def build_worker(settings: Settings, runtime: Runtime) -> AsyncIterator[ServiceSpec]:
     """A worker process: no methods of its own but health, on the same parts."""
-    async with connect(settings.redis_url) as store:
-        parts = Parts(settings, runtime, store)
+    async with _parts(settings, runtime) as (store, parts):
         yield ServiceSpec(
             registrations=(),
             services=(),

@@ -52,7 +52,7 @@ def seconds_of(span: Duration) -> float:
 
 def options(message: pb.GenerationOptions) -> Options:
     """How the caller wants the answer made."""
-    return Options(Tier(message.tier), message.model, message.max_tokens, message.bypass_cache)
+    return Options(Tier(message.tier), message.model, message.max_tokens, message.bypass_cache, message.language)
 
 
 def options_proto(value: Options) -> pb.GenerationOptions:
@@ -62,6 +62,7 @@ def options_proto(value: Options) -> pb.GenerationOptions:
         model=value.model,
         max_tokens=value.max_tokens,
         bypass_cache=value.bypass_cache,
+        language=value.language,
     )
 
 

@@ -3,7 +3,8 @@
 from typing import Final
 
 from libs.core.clock import Clock
-from services.conversation.ports import CacheHit, Generated
+from services.conversation.cache_ports import MAX_PIECES, CacheHit
+from services.conversation.ports import Generated
 from services.conversation.turn import (
     Answer,
     CacheLayer,
@@ -76,6 +77,18 @@ class Draft:
         return "".join(self._parts)
 
     @property
+    def pieces(self) -> tuple[str, ...]:
+        """The answer so far, as it is passed on."""
+        return tuple(self._parts)
+
+    @property
+    def piece_lengths(self) -> tuple[int, ...]:
+        """In characters, for a replay; empty for an answer in one piece, in too many, or for one not streamed."""
+        if not self.request.streaming or not 1 < len(self._parts) <= MAX_PIECES:
+            return ()
+        return tuple([len(part) for part in self._parts])
+
+    @property
     def cacheable(self) -> bool:
         """Whole, fresh answers of the model of choice that saw exactly their context are worth keeping."""
         return (
@@ -108,7 +121,7 @@ class Draft:
     def reused(self, hit: CacheHit) -> None:
         """The cache had an answer: it costs nothing and saves what its making had cost."""
         self._text_is_there()
-        self._parts = [hit.text]
+        self._parts = hit.pieces() if self.request.streaming else [hit.text]
         self.route = Route.CACHE
         self.model = hit.model
         self.saved_usd_micros = hit.cost_usd_micros

@@ -22,12 +22,15 @@ def digest(*parts: str) -> str:
 def request_key(request: TurnRequest) -> TurnRequestKey:
     """What identifies the turn; streaming or not is no difference, so a broken stream may be retried unary."""
     options = request.options
-    asked = digest(
+    asked = [
         request.conversation_id,
         request.content,
         f"{options.tier} {options.model} {options.max_tokens} {options.bypass_cache}",
-    )
-    return TurnRequestKey(request.owner, request.conversation_id, request.request_id, asked)
+    ]
+    if options.language:
+        # A part of its own, so that requests without a language have the digest they always had.
+        asked.append(options.language)
+    return TurnRequestKey(request.owner, request.conversation_id, request.request_id, digest(*asked))
 
 
 def turn_digest(question: str, answer: Answer) -> str:

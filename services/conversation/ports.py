@@ -6,7 +6,6 @@ from typing import Generic, Protocol, TypeVar
 
 from services.conversation.turn import (
     Answer,
-    CacheLayer,
     Message,
     Options,
     Owner,
@@ -139,65 +138,6 @@ class TurnLedger(Protocol):
 
     async def abandon(self, request: TurnRequestKey, holder: str) -> None:
         """Give the claim back, so that a retry need not wait for the lease to end."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CacheScope:
-    """What else an answer depends on."""
-
-    options: Options
-    instructions_fingerprint: str
-    context_fingerprint: str
-
-    @property
-    def personal(self) -> bool:
-        """Answers that depend on a user's own history are for that user."""
-        return bool(self.context_fingerprint)
-
-
-@dataclass(frozen=True, slots=True)
-class CacheHit:
-    """An answer given before, with what its making had taken."""
-
-    text: str
-    model: str
-    usage: Usage
-    cost_usd_micros: int
-    layer: CacheLayer
-    similarity: float
-
-
-@dataclass(frozen=True, slots=True)
-class CacheMiss:
-    """No answer; the question's embedding, if it was computed, spares Put the work."""
-
-    embedding: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
-    """An answer worth keeping."""
-
-    request_id: str
-    scope: CacheScope
-    question: str
-    text: str
-    model: str
-    usage: Usage
-    cost_usd_micros: int
-    embedding: bytes
-
-
-class AnswerCache(Protocol):
-    """Reuse of answers. Failures raise MeshError; the caller treats them as a miss."""
-
-    async def lookup(self, scope: CacheScope, question: str) -> CacheHit | CacheMiss:
-        """An answer for the question in the scope."""
-        ...
-
-    def put_later(self, entry: CacheEntry) -> None:
-        """Keep an answer, off the path of the turn; dropped and counted when too many wait."""
         ...
 
 

@@ -38,6 +38,13 @@ class Settings(ServerSettings):
     )
     auth_timeout: float = Field(2.0, gt=0, description="seconds to wait for auth")
     cache_timeout: float = Field(1.0, gt=0, description="seconds to wait for the cache before going without")
+    cache_wait_seconds: float = Field(
+        10.0,
+        ge=0,
+        le=600,
+        description="seconds to wait for an answer that another caller is having made, half of the time left at most; "
+        "0 makes one at once. A cache that hangs delays a turn by cache_timeout, or 2.5 times that once it waits",
+    )
     memory_timeout: float = Field(2.0, gt=0, description="seconds to wait for memory before going without")
 
     max_queued_jobs: int = Field(100_000, ge=1, description="jobs that may wait; above it new ones are refused")

@@ -83,6 +83,8 @@ class Options:
     model: str = ""
     max_tokens: int = 0
     bypass_cache: bool = False
+    language: str = ""
+    """A BCP 47 tag; empty leaves it to the model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,41 +6,34 @@ the turn is done: whatever dies in between, a retry finds the answer and nothing
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from libs.core.clock import Clock
 from libs.core.context import require
 from libs.core.errors import MeshError, Reason
 from libs.core.ids import random_id
 from services.conversation.agent import Agent, parse
+from services.conversation.cache_ports import AnswerCache, CacheHeld, CacheHit, CacheMiss, CacheScope
 from services.conversation.dependencies import raise_if_ours
 from services.conversation.draft import Draft
 from services.conversation.fingerprint import instructions, request_key
 from services.conversation.generation import AnswerWriter, GenerationPolicy
 from services.conversation.keeping import Claim, Keeper
-from services.conversation.lease import LeaseKeeper
-from services.conversation.ports import (
-    AnswerCache,
-    Begun,
-    CacheEntry,
-    CacheHit,
-    CacheMiss,
-    CacheScope,
-    Done,
-    History,
-    Models,
-    Outbox,
-    TurnLedger,
-    TurnRequestKey,
-)
+from services.conversation.lease import LeaseKeeper, Renewal, claim_renewal
+from services.conversation.ports import Begun, Done, History, Models, Outbox, TurnLedger, TurnRequestKey
+from services.conversation.sharing import Sharing
 from services.conversation.turn import TextPart, TurnEvent, TurnRequest
+
+F = TypeVar("F")
 
 _FIRST_POLL: Final = 0.05
 _SLOWEST_POLL: Final = 0.5
 _GIVE_BACK_SECONDS: Final = 1.0
+# Of the time that is left: who waited in vain still has to have an answer made.
+_WAITING_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,8 @@ class TurnPolicy:
     """What operators may set about turns."""
 
     lease_seconds: float
+    cache_wait_seconds: float
+    """How long to wait for an answer that another caller is having made; 0 makes one at once."""
     generation: GenerationPolicy
 
 
@@ -70,7 +65,7 @@ class TurnRunner:
         self._cache: Final = ports.cache
         self._writer: Final = AnswerWriter(ports.history, ports.models, agent, policy.generation)
         self._keeper: Final = Keeper(ports.ledger, ports.history, ports.outbox, clock)
-        self._lease_seconds: Final = policy.lease_seconds
+        self._policy: Final = policy
         self._clock: Final = clock
 
     async def run(self, request: TurnRequest) -> AsyncGenerator[TurnEvent, None]:
@@ -120,47 +115,43 @@ class TurnRunner:
         begun = claim.begun
         if not await self._keeper.recover(draft, begun):
             scope = CacheScope(draft.request.options, instructions(begun.system_prompt), begun.context_fingerprint)
-            found = await self._lookup(draft, scope)
+            found = await self._reuse(draft, scope, claim)
             if isinstance(found, CacheMiss):
-                lease = LeaseKeeper(self._ledger, claim.key, claim.holder, self._lease_seconds, self._clock)
-                async with lease, aclosing(self._writer.write(draft, begun)) as parts:
+                async with aclosing(self._make(draft, claim, Sharing(self._cache, scope, draft, found))) as parts:
                     async for part in parts:
                         yield part
-                self._offer(draft, scope, found)
                 return
             draft.reused(found)
-        yield TextPart(draft.text)
+        for text in draft.pieces:
+            yield TextPart(text)
 
-    async def _lookup(self, draft: Draft, scope: CacheScope) -> CacheHit | CacheMiss:
+    async def _make(self, draft: Draft, claim: Claim, sharing: Sharing) -> AsyncGenerator[TextPart, None]:
+        with sharing:
+            async with (
+                self._holding(claim, *sharing.renewals),
+                aclosing(self._writer.write(draft, claim.begun)) as parts,
+            ):
+                async for part in parts:
+                    yield part
+
+    def _holding(self, claim: Claim, *others: Renewal) -> LeaseKeeper:
+        renewal = claim_renewal(self._ledger, claim.key, claim.holder, self._policy.lease_seconds)
+        return LeaseKeeper(self._clock, renewal, *others)
+
+    async def _reuse(self, draft: Draft, scope: CacheScope, claim: Claim) -> CacheHit | CacheMiss:
         options = draft.request.options
         if options.bypass_cache:
             return CacheMiss()
-        try:
-            found = await self._cache.lookup(scope, draft.question)
-        except MeshError as error:
-            raise_if_ours(error)
-            draft.degrade("semantic_cache")
-            return CacheMiss()
+        max_wait = min(self._policy.cache_wait_seconds, require().deadline.remaining() * _WAITING_SHARE)
+        found = await _unless_away(self._cache.lookup(scope, draft.question, max_wait), draft)
+        if isinstance(found, CacheHeld):
+            # Longer, maybe, than the claim lasts by itself.
+            async with self._holding(claim):
+                found = await _unless_away(self._cache.wait(scope, draft.question, found), draft)
         if isinstance(found, CacheHit) and 0 < options.max_tokens < found.usage.output_tokens:
             # Longer than this caller wants it; whoever put it had allowed more.
             return CacheMiss()
         return found
-
-    def _offer(self, draft: Draft, scope: CacheScope, miss: CacheMiss) -> None:
-        if not draft.cacheable:
-            return
-        self._cache.put_later(
-            CacheEntry(
-                draft.request.request_id,
-                scope,
-                draft.question,
-                draft.text,
-                draft.model,
-                draft.usage,
-                draft.cost_usd_micros,
-                miss.embedding,
-            )
-        )
 
     async def _give_back(self, claim: Claim) -> None:
         # The turn failed or its caller left. If giving back fails too, the lease runs out by itself.
@@ -169,3 +160,12 @@ class TurnRunner:
                 await self._ledger.abandon(claim.key, claim.holder)
         except (MeshError, TimeoutError):
             require().log_fields["claim_abandoned"] = False
+
+
+async def _unless_away(asked: Awaitable[F], draft: Draft) -> F | CacheMiss:
+    try:
+        return await asked
+    except MeshError as error:
+        raise_if_ours(error)
+        draft.degrade("semantic_cache")
+        return CacheMiss()

@@ -70,6 +70,11 @@ def say(max_content_bytes: int) -> Callable[[SomethingToSay], None]:
         faults.unless(0 <= options.max_tokens <= _MAX_TOKENS, "options.max_tokens", f"must be 0 to {_MAX_TOKENS:,}")
         faults.unless(len(options.model) <= _MAX_MODEL, "options.model", f"must have at most {_MAX_MODEL} characters")
         faults.text(options.model, "options.model")
+        faults.unless(
+            _LANGUAGE.fullmatch(options.language) is not None,
+            "options.language",
+            "must be a language tag: at most 35 letters, digits and hyphens",
+        )
         faults.unless(options.tier in _TIERS, "options.tier", "is not a tier of this version")
         faults.refuse()
 
@@ -148,6 +153,7 @@ def _page_size(faults: Faults, size: int) -> None:
     faults.unless(0 <= size <= _MAX_PAGE, "page_size", f"must be 0 to {_MAX_PAGE:,}")
 
 
+_LANGUAGE: Final = re.compile("[A-Za-z0-9-]{0,35}")
 _TIERS: Final = frozenset({0, 1, 2, 3})
 # The control characters of Unicode (Cc) but tab, the two ends of a line, and NEL, which old systems end lines with.
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")

@@ -1,43 +1,49 @@
-"""Work that a request leaves behind: embeddings of fresh entries, and aliases of what was found by meaning."""
+"""Work that a request leaves behind: what need not be done before its answer."""
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from libs.core.clock import Clock
 from libs.core.errors import MeshError
-from services.semantic_cache.entry import Entry
-from services.semantic_cache.indexes import Indexes
-from services.semantic_cache.ports import Embedder, EntryStore
+from services.semantic_cache.entry import Kept
+from services.semantic_cache.flight import Flights
+from services.semantic_cache.ports import EntryStore
 from services.semantic_cache.scope import Key
-from services.semantic_cache.vectors import Member
+from services.semantic_cache.semantic import SemanticSearch
+from services.semantic_cache.settling import Settle, Settler
 
-_BATCH: Final = 16
-# Redis refuses a time to live of 0, and an entry this close to its end is not worth a write.
+# Redis refuses a time to live of 0, and an alias this close to its end is not worth a write.
 _SHORTEST_TTL: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
-class Enrichment:
-    """An entry that was kept without a vector and shall get one."""
+class LeaveAlias:
+    """What was found by meaning is to be found under this text too, for the rest of its life; ends the lease."""
 
     key: Key
-    text: str
-    expires_at: float
-    """Unix seconds."""
+    kept: Kept
+    user_id: str
+    lease_token: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Alias:
-    """An entry to be found under another text too, for the rest of its life."""
+class Release:
+    """A lease whose caller is gone."""
 
     key: Key
-    entry: Entry
+    lease_token: bytes
 
 
-Task: TypeAlias = Enrichment | Alias
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """A scope of which there is more to read."""
+
+    key: Key
+
+
+Task: TypeAlias = LeaveAlias | Release | Refresh | Settle
 
 
 class BacklogStatistics(NamedTuple):
@@ -50,22 +56,30 @@ class BacklogStatistics(NamedTuple):
 
 
 class Backlog:
-    """A bounded queue with one worker. Losing a task costs a later miss, nothing else.
+    """A bounded queue with one worker. Losing a task costs a later miss or a lesson, nothing else.
 
     Args:
         store: where entries are kept.
-        indexes: where vectors become searchable on this replica.
-        embedder: makes vectors; None: enrichments are not taken.
+        flights: told when a lease ends.
+        semantic: reads scopes; None: there are none.
+        settler: finds out what a fresh answer teaches; None: nobody does.
         clock: tells what has expired.
         capacity: tasks that may wait.
     """
 
     def __init__(
-        self, store: EntryStore, indexes: Indexes, embedder: Embedder | None, clock: Clock, capacity: int
+        self,
+        store: EntryStore,
+        flights: Flights,
+        semantic: SemanticSearch | None,
+        settler: Settler | None,
+        clock: Clock,
+        capacity: int,
     ) -> None:
         self._store: Final = store
-        self._indexes: Final = indexes
-        self._embedder: Final = embedder
+        self._flights: Final = flights
+        self._semantic: Final = semantic
+        self._settler: Final = settler
         self._clock: Final = clock
         self._capacity: Final = capacity
         self._tasks: deque[Task] = deque()
@@ -77,7 +91,11 @@ class Backlog:
         if len(self._tasks) >= self._capacity:
             self._dropped += 1
             return False
-        self._tasks.append(task)
+        if isinstance(task, LeaveAlias | Release):
+            # Somebody may be waiting for its lease; what is embedded or read anew has time.
+            self._tasks.appendleft(task)
+        else:
+            self._tasks.append(task)
         self._arrival.set()
         return True
 
@@ -85,50 +103,42 @@ class Backlog:
         """Work until cancelled; what waits then is lost."""
         while True:
             await self._arrival.wait()
-            await self.work()
             self._arrival.clear()
+            await self.work()
 
     async def work(self) -> None:
         """Do all that waits now."""
         while self._tasks:
-            batch = [self._tasks.popleft() for _ in range(min(_BATCH, len(self._tasks)))]
-            await self._alias([task for task in batch if isinstance(task, Alias)])
-            await self._enrich([task for task in batch if isinstance(task, Enrichment)])
+            task = self._tasks.popleft()
+            try:
+                await self._do(task)
+                self._done += 1
+            except MeshError:
+                self._dropped += 1
 
     def statistics(self) -> BacklogStatistics:
         """What happened so far."""
         return BacklogStatistics(len(self._tasks), self._done, self._dropped)
 
-    async def _alias(self, tasks: Sequence[Alias]) -> None:
-        for task in tasks:
-            ttl = task.entry.expires_at - self._clock.time()
-            if ttl < _SHORTEST_TTL:
-                continue
-            try:
-                await self._store.put_if_absent(task.key, task.entry, ttl)
-                self._done += 1
-            except MeshError:
-                self._dropped += 1
+    async def _do(self, task: Task) -> None:
+        match task:
+            case LeaveAlias():
+                await self._leave_alias(task)
+            case Release():
+                await self._store.release(task.key, task.lease_token, open_seconds=0.0)
+                self._flights.look(task.key)
+            case Refresh() if self._semantic is not None:
+                await self._semantic.catch_up(task.key)
+            case Settle() if self._settler is not None:
+                await self._settler.settle(task)
 
-    async def _enrich(self, tasks: Sequence[Enrichment]) -> None:
-        if not tasks:
-            return
-        if self._embedder is None:
-            self._dropped += len(tasks)
-            return
-        try:
-            embeddings = await self._embedder.embed([task.text for task in tasks])
-            for task, embedded in zip(tasks, embeddings, strict=True):
-                if embedded.whole:
-                    await self._attach(task, Member(task.key.entry, embedded.vector, task.expires_at))
-                self._done += 1
-        except MeshError:
-            self._dropped += len(tasks)
-
-    async def _attach(self, task: Enrichment, member: Member) -> None:
-        ttl = task.expires_at - self._clock.time()
-        if ttl >= _SHORTEST_TTL and await self._store.attach(task.key, member, ttl):
-            self._indexes.add(task.key, member)
+    async def _leave_alias(self, task: LeaveAlias) -> None:
+        alias = task.kept.alias
+        ttl = task.kept.entry.expires_at - self._clock.time()
+        if alias is not None and ttl >= _SHORTEST_TTL:
+            await self._store.put_alias(task.key, alias, ttl, task.user_id)
+        if task.lease_token:
+            await self._store.release(task.key, task.lease_token, open_seconds=0.0)
 
     def __repr__(self) -> str:
         return f"Backlog({self.statistics()})"

@@ -1,188 +1,202 @@
 """Whether an answer may stand in for another question's: the place where a wrong hit is prevented.
 
-Embeddings see what a text is about, not what exactly it asks: "17 times 3" and "17 times 4" lie close together, and a
-"not" hardly moves a vector. So a similarity above the threshold is needed but not enough. Every rule here errs towards
-a miss, which costs a model call; a wrong hit costs a user's trust.
+Embeddings see what a text is about, not what exactly it asks, so guards come first: a candidate that differs in
+numbers, negation, names or direction is out whatever its similarity. What they let pass is served if its calibrated
+P(wrong) is within the threshold of the tenant (`learning.calibration`). All is pure but for the draw of an audit.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from enum import Enum
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from services.semantic_cache.guards.reasons import Guard
+from services.semantic_cache.guards.refusal import refuse as refuse_by_guards
+from services.semantic_cache.learning.choice import Choice, Kind
+from services.semantic_cache.learning.features import NAMES, NEIGHBOURS, Near, Row, row, votes
+from services.semantic_cache.learning.learner import Learner
+from services.semantic_cache.learning.wording import wording
+
+Refuse: TypeAlias = Callable[[str, str], Guard | None]
+"""Why `candidate` must not stand in for `question`, or None: a function of the two texts."""
+
+# A group in which hardly anybody believes any more neither answers nor speaks against others.
+_LEAST_TRUST: Final = 0.5
+# What a question may name without its answer depending on it, as in "a timer for 5 minutes". A negation, an opposite
+# or a direction turns the meaning, and no number of examples excuses it.
+_PARAMETERS: Final = frozenset({Guard.NUMBERS, Guard.NAMES, Guard.SUBJECTS, Guard.CALENDAR})
+# So many questions, no two of which a guard lets stand for each other, show by their equal answers that it is so.
+_EXAMPLES: Final = 3
+_LOOKED_AT: Final = 6
 
 
-class Verdict(Enum):
-    """What became of a candidate."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An entry near to the question, with its text."""
 
-    SAME_MEANING = "same_meaning"
-    TOO_FAR = "too_far"
-    NUMBERS_DIFFER = "numbers_differ"
-    NEGATION_DIFFERS = "negation_differs"
-    OPPOSITE = "opposite"
-    REORDERED = "reordered"
-    SYMBOLS_DIFFER = "symbols_differ"
-    NAMES_DIFFER = "names_differ"
-    QUOTES_DIFFER = "quotes_differ"
-    ABOUT_THE_SPEAKER = "about_the_speaker"
-
-
-_NUMBER: Final = re.compile(r"(?:(?<!\w)[-\u2212])?\d+(?:[.,:/]\d+)*")
-_WORD: Final = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
-# "one" is missing on purpose: as a pronoun ("which one") it is no number, and against any other number word a
-# missing one differs all the same.
-_NUMBER_WORDS: Final[Mapping[str, str]] = {
-    word: str(value)
-    for value, words in {
-        0: "zero",
-        2: "two twice second",
-        3: "three third",
-        4: "four fourth",
-        5: "five fifth",
-        6: "six sixth",
-        7: "seven seventh",
-        8: "eight eighth",
-        9: "nine ninth",
-        10: "ten tenth",
-        11: "eleven",
-        12: "twelve",
-        15: "fifteen",
-        20: "twenty",
-        30: "thirty",
-        40: "forty",
-        50: "fifty",
-        100: "hundred",
-        1000: "thousand",
-        1_000_000: "million",
-    }.items()
-    for word in words.split()
-}
-_NEGATION_WORDS: Final = (
-    "not no never none nothing nobody nowhere neither nor without cannot cant dont doesnt didnt isnt wont"
-)
-_NEGATIONS: Final = frozenset(_NEGATION_WORDS.split())
-_OPPOSITE_PAIRS: Final = (
-    "activate/deactivate add/remove advantages/disadvantages allow/block before/after best/worst biggest/smallest "
-    "buy/sell create/delete deposit/withdraw disable/enable disabled/enabled download/upload east/west "
-    "encrypt/decrypt export/import first/last gain/lose high/low highest/lowest hot/cold increase/decrease "
-    "install/uninstall largest/smallest legal/illegal lock/unlock login/logout male/female max/min "
-    "maximum/minimum minus/plus more/less most/least multiply/divide north/south on/off open/close pros/cons "
-    "safe/dangerous send/receive start/stop subscribe/unsubscribe times/divided times/minus times/plus "
-    "today/tomorrow today/yesterday tomorrow/yesterday win/lose"
-)
-_OPPOSITES: Final = frozenset(frozenset(pair.split("/")) for pair in _OPPOSITE_PAIRS.split())
-
-# Signs that calculate, compare or name a currency. Between two letters a hyphen, a slash or a sign joins words.
-_LETTER: Final = r"[^\W\d_]"
-_SYMBOL: Final = re.compile(
-    rf"(?:(?<!{_LETTER})[-\u2212/|~]|[-\u2212/|~](?!{_LETTER}))|[+*^%=<>#\u00d7\u00f7\u00b1\u221a\u2264\u2265\u2260]"
-    r"|[\u00b2\u00b3$\u20ac\u00a3\u00a5]|(?<=\d)!"
-)
-_QUOTED: Final = re.compile(
-    r'"[^"]*"|\u201c[^\u201d]*\u201d|\u00ab[^\u00bb]*\u00bb|`[^`]*`|(?<!\w)[\'\u2018][^\'\u2019]+[\'\u2019](?!\w)'
-)
-_SENTENCE_ENDS: Final = ".!?\n"
-_TITLES: Final = frozenset({"mr", "mrs", "ms", "dr", "prof", "st", "vs"})
-# "May" and "march" are missing on purpose: in lower case they are other words, in upper case they count anyway.
-_CALENDAR_WORDS: Final = (
-    "monday tuesday wednesday thursday friday saturday sunday "
-    "january february april june july august september october november december"
-)
-_CALENDAR: Final = frozenset(_CALENDAR_WORDS.split()) | frozenset(f"{day}s" for day in _CALENDAR_WORDS.split()[:7])
-_NO_NAMES: Final = frozenset(f"i{rest}" for rest in ("", "'m", "'ve", "'ll", "'d", "\u2019ve", "\u2019ll", "\u2019d"))
-_SPEAKER: Final = re.compile(
-    r"(?<!\w)(?:i(?:\s+am|['\u2019]m|\s+live)|my\s+name['\u2019]s|my\s+(?:[^\W\d_]+\s+){1,2}(?:is|are|was))(?!\w)",
-    re.IGNORECASE,
-)
+    entry: bytes
+    """Digest, 20 bytes."""
+    group: bytes
+    """Digest of 8 bytes that entries with an equal answer share."""
+    similarity: float
+    """Cosine, -1 to 1."""
+    text: str
+    """The question that it answered."""
 
 
-def judge(question: str, candidate: str, similarity: float, threshold: float) -> Verdict:
-    """Whether the answer to `candidate` also answers `question`.
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The candidate whose answer might be served."""
+
+    candidate: Candidate
+    features: Row
+    """What the model saw, in the order of `features.NAMES`."""
+    choice: Choice
+    """What to do with it."""
+    excused: Guard | None
+    """A guard's objection that did not count, see `decide`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a question, and all that led to it."""
+
+    weighed: Weighed | None
+    """None if there is no candidate that guards let pass."""
+    refused: tuple[tuple[Candidate, Guard], ...]
+    """Candidates that a guard refused, and which guard."""
+
+    @property
+    def kind(self) -> Kind:
+        """What to do."""
+        return Kind.MISS if self.weighed is None else self.weighed.choice.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision in words and numbers, for people."""
+
+    reason: str
+    candidates: int
+    """Neighbours that were looked at."""
+    refused: tuple[tuple[str, float], ...]
+    """The guards that refused one, each with the similarity of what it refused."""
+    similarity: float | None
+    features: tuple[tuple[str, float], ...]
+    """By name; empty without a candidate."""
+    p_wrong: float | None
+    threshold: float
+    """The highest P(wrong) that is served."""
+    alpha: float
+    """What it is derived from: the greatest share of wrong answers among served ones."""
+
+
+def decide(
+    question: str,
+    candidates: Sequence[Candidate],
+    learner: Learner,
+    alpha: float,
+    refuse: Refuse = refuse_by_guards,
+) -> Decision:
+    """What to do with `question`.
+
+    The group that the neighbours speak for most is tried first; its most similar member that no guard refuses is
+    weighed. A group of which every member is refused is out, and the next one is tried on its own merit.
+
+    One objection can be excused: if three questions of a group differ from each other in what the guard objects to
+    (numbers, names, what is asked about, dates) and have an equal answer all the same, then the answer does not depend
+    on it. Never where yes or no is asked for, since such answers are equal by chance.
 
     Args:
         question: the text being asked.
-        candidate: the text that was answered.
-        similarity: cosine of their embeddings.
-        threshold: the least similarity that may count, 0 to 1.
+        candidates: entries near to it, the most similar first; those after the 16th are not looked at.
+        learner: the tenant's.
+        alpha: the greatest share of wrong answers among served ones, in (0, 0.5].
+        refuse: the guards.
+
+    Raises:
+        ValueError: alpha is not in its range.
     """
-    if similarity < threshold:
-        return Verdict.TOO_FAR
-    if tells_of_speaker(question) or tells_of_speaker(candidate):
-        return Verdict.ABOUT_THE_SPEAKER
-    asked, answered = _words(question), _words(candidate)
-    if _numbers(question, asked) != _numbers(candidate, answered):
-        return Verdict.NUMBERS_DIFFER
-    if _negations(asked) % 2 != _negations(answered) % 2:
-        return Verdict.NEGATION_DIFFERS
-    if _opposed(set(asked), set(answered)):
-        return Verdict.OPPOSITE
-    if asked != answered and sorted(asked) == sorted(answered):
-        # "from savings to checking": the same words in another order say who does what to whom.
-        return Verdict.REORDERED
-    return _judge_marks(question, candidate)
+    learner.threshold(alpha)  # an alpha out of range is told even when there is nothing to decide
+    field = _believed(candidates[:NEIGHBOURS], learner)
+    if not field:
+        return Decision(None, ())
+    asked = wording(question)
+    running = [Near(each.entry, each.group, each.similarity, wording(each.text)) for each in field]
+    weights = votes(running, learner.trust)
+    refused: list[tuple[Candidate, Guard]] = []
+    ruled_out = 0.0
+    for group, weight in weights.items():
+        members = [each for each in field if each.group == group]
+        chosen, excused = _allowed(question, members, refuse, refused, asked.closed)
+        if chosen is not None:
+            near = next(each for each in running if each.entry == chosen.entry)
+            features = row(asked, near, running, ruled_out, excused is not None)
+            choice = learner.decide(chosen.entry, chosen.group, features, alpha)
+            return Decision(Weighed(chosen, features, choice, excused), tuple(refused))
+        running = [each for each in running if each.group != group]
+        ruled_out += weight / sum(weights.values())
+    return Decision(None, tuple(refused))
 
 
-def _judge_marks(question: str, candidate: str) -> Verdict:
-    """What spelling tells: signs, quotations, capitals."""
-    if _SYMBOL.findall(question) != _SYMBOL.findall(candidate):
-        return Verdict.SYMBOLS_DIFFER
-    if _QUOTED.findall(question) != _QUOTED.findall(candidate):
-        return Verdict.QUOTES_DIFFER
-    # A name counts as mentioned however it is written on the other side, so "france" and "France's" are France.
-    if not (_names(question) <= _mentioned(candidate) and _names(candidate) <= _mentioned(question)):
-        return Verdict.NAMES_DIFFER
-    return Verdict.SAME_MEANING
+def explain(decision: Decision, candidates: int, learner: Learner, alpha: float) -> Explanation:
+    """Why `decision`, made on so many candidates, is what it is."""
+    weighed = decision.weighed
+    return Explanation(
+        reason=_reason(weighed, candidates),
+        candidates=candidates,
+        refused=tuple((str(guard), candidate.similarity) for candidate, guard in decision.refused),
+        similarity=None if weighed is None else weighed.candidate.similarity,
+        features=() if weighed is None else tuple(zip(NAMES, map(float, weighed.features), strict=True)),
+        p_wrong=None if weighed is None else weighed.choice.p_wrong,
+        threshold=learner.threshold(alpha),
+        alpha=alpha,
+    )
 
 
-def tells_of_speaker(text: str) -> bool:
-    """Whether the text says something about who asks, so that its answer is not for others.
-
-    Such a question is found by equal text alone: what it tells may be anything, and no rule here compares it.
-    """
-    return _SPEAKER.search(text) is not None
+def _believed(candidates: Sequence[Candidate], learner: Learner) -> Sequence[Candidate]:
+    believed = [each for each in candidates if learner.trust(each.group) >= _LEAST_TRUST]
+    return believed or candidates
 
 
-def _names(text: str) -> set[str]:
-    """Words that are likely names, casefolded: capitalised inside a sentence, or with capitals inside; and dates.
-
-    A capital at the beginning of a sentence says nothing. In languages that capitalise every noun all of them count,
-    which costs hits.
-    """
-    found: set[str] = set()
-    before, end = "", 0
-    for match in _WORD.finditer(text):
-        word, gap = match[0], text[end : match.start()]
-        opens = end == 0 or (before not in _TITLES and any(mark in gap for mark in _SENTENCE_ENDS))
-        before, end = _bare(word), match.end()
-        if before in _CALENDAR or (_has_capital(word, opens) and before not in _NO_NAMES):
-            found.add(before)
-    return found
-
-
-def _has_capital(word: str, opens: bool) -> bool:
-    return any(letter.isupper() for letter in (word[1:] if opens else word))
-
-
-def _mentioned(text: str) -> set[str]:
-    return {_bare(word) for word in _WORD.findall(text)}
+def _allowed(
+    question: str,
+    members: Sequence[Candidate],
+    refuse: Refuse,
+    refused: list[tuple[Candidate, Guard]],
+    closed: bool,
+) -> tuple[Candidate | None, Guard | None]:
+    """The most similar member that no guard refuses, or whose refusal is excused."""
+    objections: list[tuple[Candidate, Guard]] = []
+    for member in members:
+        guard = refuse(question, member.text)
+        if guard is None:
+            refused.extend(objections)
+            return member, None
+        objections.append((member, guard))
+    refused.extend(objections)
+    nearest, objection = objections[0]
+    if not closed and objection in _PARAMETERS and _shown_without_matter(objection, objections, refuse):
+        return nearest, objection
+    return None, None
 
 
-def _bare(word: str) -> str:
-    folded = word.casefold()
-    return folded[:-2] if folded.endswith(("'s", "\u2019s")) else folded
+def _shown_without_matter(objection: Guard, objections: Sequence[tuple[Candidate, Guard]], refuse: Refuse) -> bool:
+    """Whether enough members differ from each other, and not only from the question, in this respect."""
+    examples: list[str] = []
+    for member, guard in objections[:_LOOKED_AT]:
+        if guard is objection and all(refuse(member.text, example) is objection for example in examples):
+            examples.append(member.text)
+    return len(examples) >= _EXAMPLES
 
 
-def _words(text: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(text)]
-
-
-def _numbers(text: str, words: Iterable[str]) -> tuple[list[str], list[str]]:
-    return _NUMBER.findall(text), [_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS]
-
-
-def _negations(words: Iterable[str]) -> int:
-    return sum(word in _NEGATIONS or word.endswith(("n't", "n\u2019t")) for word in words)
-
-
-def _opposed(asked: set[str], answered: set[str]) -> bool:
-    # Only a few words differ between texts this similar, so the product is small.
-    return any(frozenset((one, other)) in _OPPOSITES for one in asked - answered for other in answered - asked)
+def _reason(weighed: Weighed | None, candidates: int) -> str:
+    if weighed is None:
+        return "guards refused every candidate" if candidates else "nothing is near the question"
+    odds, threshold = f"P(wrong) {weighed.choice.p_wrong:.4f}", f"the threshold {weighed.choice.threshold:.4f}"
+    match weighed.choice.kind:
+        case Kind.SERVE:
+            return f"{odds} is within {threshold}"
+        case Kind.AUDIT:
+            return f"{odds} is within {threshold}, but the draw made it an audit"
+        case Kind.MISS:
+            return f"{odds} is above {threshold}"

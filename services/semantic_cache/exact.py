@@ -1,9 +1,10 @@
 """The topmost layer: answers to the very same texts, in this process's memory."""
 
-from collections import OrderedDict
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from services.semantic_cache.entry import Entry
+from cachetools import LRUCache
+
+from services.semantic_cache.entry import Kept
 
 
 class ExactStatistics(NamedTuple):
@@ -13,6 +14,17 @@ class ExactStatistics(NamedTuple):
     size_bytes: int
     evicted: int
     """Entries dropped because the space was needed."""
+
+
+class _Counting(LRUCache[bytes, Kept]):
+    """Least recently used entries go first, by size."""
+
+    evicted = 0
+
+    def popitem(self) -> tuple[bytes, Kept]:
+        """Make room."""
+        self.evicted += 1
+        return super().popitem()
 
 
 class ExactCache:
@@ -25,40 +37,36 @@ class ExactCache:
     def __init__(self, max_bytes: int) -> None:
         if max_bytes < 0:
             raise ValueError(f"max_bytes must not be negative, got {max_bytes}")
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
-        self._size_bytes = 0
-        self._evicted = 0
+        self._entries: Final = _Counting(max_bytes, getsizeof=lambda kept: kept.entry.size_bytes)
 
-    def get(self, key: bytes, now: float) -> Entry | None:
-        """The entry under `key`, unless it has expired at `now` (Unix seconds)."""
-        entry = self._entries.get(key)
-        if entry is None:
+    def get(self, key: bytes, now: float) -> Kept | None:
+        """What is under `key`, unless it has expired at `now` (Unix seconds)."""
+        kept: Kept | None = self._entries.get(key)
+        if kept is None:
             return None
-        if entry.expires_at <= now:
-            self._drop(key)
+        if kept.entry.expires_at <= now:
+            del self._entries[key]
             return None
-        self._entries.move_to_end(key)
-        return entry
+        return kept
 
-    def put(self, key: bytes, entry: Entry) -> None:
-        """Keep `entry` in place of what was under `key`; one larger than the whole cache is not kept."""
-        if key in self._entries:
-            self._drop(key)
-        if entry.size_bytes > self._max_bytes:
-            return
-        self._entries[key] = entry
-        self._size_bytes += entry.size_bytes
-        while self._size_bytes > self._max_bytes:
-            self._drop(next(iter(self._entries)))
-            self._evicted += 1
+    def put(self, key: bytes, kept: Kept) -> None:
+        """Keep it in place of what was under `key`; what is larger than the whole cache is not kept."""
+        self._entries.pop(key, None)
+        if kept.entry.size_bytes <= self._entries.maxsize:
+            self._entries[key] = kept
+
+    def remove(self, key: bytes) -> None:
+        """Drop what is under `key`, if anything is."""
+        self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        for key in list(self._entries):
+            del self._entries[key]
 
     def statistics(self) -> ExactStatistics:
         """What it holds now."""
-        return ExactStatistics(len(self._entries), self._size_bytes, self._evicted)
-
-    def _drop(self, key: bytes) -> None:
-        self._size_bytes -= self._entries.pop(key).size_bytes
+        return ExactStatistics(len(self._entries), int(self._entries.currsize), self._entries.evicted)
 
     def __repr__(self) -> str:
-        return f"ExactCache({len(self._entries)} entries, {self._size_bytes}/{self._max_bytes} bytes)"
+        return f"ExactCache({len(self._entries)} entries, {self._entries.currsize}/{self._entries.maxsize} bytes)"

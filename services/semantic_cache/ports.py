@@ -2,53 +2,152 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple, Protocol
 
-from services.semantic_cache.entry import Entry
+from services.semantic_cache.entry import Alias, Entry, Kept
+from services.semantic_cache.index.member import Member, Vector
 from services.semantic_cache.scope import Key
-from services.semantic_cache.vectors import Member, Vector
+
+
+class Standing(Enum):
+    """How a lease stands for one who asks."""
+
+    NONE = "none"
+    """Not asked for, or not needed since the answer is there."""
+    GRANTED = "granted"
+    HELD = "held"
+    """By somebody else: wait."""
+    OPEN = "open"
+    """There will be no answer for others: everyone makes their own."""
+
+
+class Opened(NamedTuple):
+    """What the store says of a question, in one step."""
+
+    kept: Kept | None
+    """Alive: neither invalidated nor expired by the store's clock."""
+    asked_at: int
+    """The store's time, in microseconds; what is made from now on is made after everything invalidated so far."""
+    standing: Standing = Standing.NONE
+    lease_token: bytes = b""
+    """16 bytes; set if GRANTED."""
+    held_seconds: float = 0.0
+    """If HELD: until the lease ends, unless it is renewed."""
+    barred: int = 0
+    """When somebody last found an answer wrong for this very text, or 0: none that was asked for before is for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An entry to keep, and all that is done in the same step."""
+
+    entry: Entry
+    ttl: float
+    """Seconds; positive."""
+    user_id: str
+    """Who put it: `EraseUser` finds it by that."""
+    member: Member | None = None
+    """Lets it be found by meaning."""
+    lease_token: bytes = b""
+    """The lease that ends with it; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Members that were put into a scope since a cursor, oldest first."""
+    """What happened to a scope's members since a cursor, oldest first."""
 
-    members: tuple[Member, ...]
-    cursor: int
+    added: tuple[Member, ...]
+    removed: tuple[bytes, ...]
+    """Entries; they are not in `added`."""
+    cursor: str
     """Where the next reading goes on."""
-    more: bool
-    """Whether there are further ones already."""
+    more: bool = False
+    """Whether there is more already."""
+    restart: bool = False
+    """What was known before is to be forgotten: too much was missed, and this begins to tell everything there is."""
 
 
 class EntryStore(Protocol):
-    """Entries, shared by all replicas. All calls raise STORE_UNAVAILABLE if the store is away or full."""
+    """Entries, leases and members, shared by all replicas. All calls raise STORE_UNAVAILABLE if it is away or full."""
 
-    async def get(self, key: Key) -> Entry | None:
-        """The entry at `key`, if it is there; it may have expired by our clock."""
-        ...
-
-    async def get_with_news(self, key: Key, cursor: int) -> tuple[Entry | None, News]:
-        """`get`, and in the same step what came into the scope after `cursor`."""
+    async def open(self, key: Key, lease_seconds: float = 0.0) -> Opened:
+        """What is kept at `key`; if nothing is and `lease_seconds` is positive, take or look at the lease."""
         ...
 
     async def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
-        """The entries at `keys` (of one tenant), in their order."""
+        """The live entries at `keys` (of one tenant), in their order; None for what is not, or is an alias."""
         ...
 
-    async def put(self, key: Key, entry: Entry, ttl: float) -> None:
-        """Keep an entry for `ttl` seconds, found by equal text."""
+    async def put(self, key: Key, new: NewEntry) -> bool:
+        """Keep an entry; an `asked_at` of 0 stands for now, by the store's clock.
+
+        False, and nothing is kept, if something it is marked with was invalidated after its `asked_at`, or a newer
+        answer (by `asked_at`) is kept already; its lease ends all the same.
+        """
         ...
 
-    async def put_if_absent(self, key: Key, entry: Entry, ttl: float) -> None:
-        """`put`, unless an entry is kept there already."""
-        ...
-
-    async def put_with_vector(self, key: Key, entry: Entry, vector: Vector, ttl: float) -> None:
-        """Keep an entry for `ttl` seconds, found by equal text and by meaning, in one step."""
+    async def put_alias(self, key: Key, alias: Alias, ttl: float, user_id: str) -> None:
+        """Keep an alias, unless something is kept there; ends no lease."""
         ...
 
     async def attach(self, key: Key, member: Member, ttl: float) -> bool:
         """Let an entry that is kept be found by meaning; False if it is no longer kept."""
+        ...
+
+    async def renew(self, key: Key, lease_token: bytes, lease_seconds: float) -> bool:
+        """Prolong a lease; False if it is not held by that token any more."""
+        ...
+
+    async def release(self, key: Key, lease_token: bytes, open_seconds: float) -> None:
+        """End a lease, if it is held by that token. With `open_seconds` nobody gets one for as long: OPEN."""
+        ...
+
+    async def news(self, key: Key, cursor: str) -> News:
+        """What happened to the members of the scope that `key` lies in; cursor "" begins at the beginning."""
+        ...
+
+    async def remove(self, keys: Sequence[Key]) -> int:
+        """Delete entries (of one tenant) and their members; how many there were."""
+        ...
+
+    async def put_by(self, tenant_id: str, user_id: str) -> list[Key]:
+        """Keys of all that a user put, aliases included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Something that was invalidated."""
+
+    tenant_id: str
+    mark: bytes
+    """A prefix, a tag, an entry's own digest; empty for everything of the tenant."""
+    at: int
+    """Microseconds of the store's clock, later than all it had given out: what was asked before is dead."""
+
+
+class InvalidationStore(Protocol):
+    """What was invalidated, for all replicas. All calls raise STORE_UNAVAILABLE if the store is away."""
+
+    async def invalidate(self, tenant_id: str, mark: bytes) -> None:
+        """From now on the store gives out nothing with `mark` that was asked before; and announce it."""
+        ...
+
+    async def announced(self, cursor: str) -> tuple[list[Announcement], str, bool]:
+        """What was announced since the cursor ("" is now), the next cursor, and whether nothing was missed."""
+        ...
+
+
+class OutcomeLog(Protocol):
+    """What turned out, per tenant and embedding space, the latest some thousand. Raises STORE_UNAVAILABLE."""
+
+    async def append(self, tenant_id: str, request_id: str, outcome: bytes) -> None:
+        """Add one; a `request_id` that was seen in the last hour adds nothing."""
+        ...
+
+    async def since(self, tenant_id: str, cursor: str) -> tuple[list[bytes], str]:
+        """Those after the cursor ("" is the beginning), oldest first, and the next cursor."""
         ...
 
 

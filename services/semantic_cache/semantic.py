@@ -5,26 +5,43 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from libs.core.clock import Clock
-from services.semantic_cache.decision import Verdict, judge, tells_of_speaker
 from services.semantic_cache.entry import Entry
-from services.semantic_cache.indexes import Indexes
+from services.semantic_cache.guards import tells_of_speaker
+from services.semantic_cache.index.indexes import Indexes
+from services.semantic_cache.index.member import Member, Neighbour, Vector
+from services.semantic_cache.index.snapshots import Snapshots
+from services.semantic_cache.judging import Judge, Judgement, Sighting, Verdict
 from services.semantic_cache.ports import Embedder, EntryStore, News
 from services.semantic_cache.scope import Key, Question
-from services.semantic_cache.vectors import Member, Neighbour, Vector
+from services.semantic_cache.texts import QuestionTexts
 
 
 @dataclass(frozen=True, slots=True)
 class SemanticOptions:
     """How far a search goes."""
 
-    threshold: float = 0.90
-    """The least cosine similarity that counts."""
-    candidates: int = 4
-    """Entries looked at, the most similar first."""
+    neighbours: int = 16
+    """Entries whose agreement is evidence, the most similar first."""
     refresh_interval: float = 1.0
-    """Seconds between looks at what other replicas put into a scope."""
+    """Seconds between looks at what other replicas did to a scope."""
     longest_text: int = 2_000
     """Characters; a longer question is not even embedded, since no model reads all of it."""
+    texts_bytes: int = 32 * 1024 * 1024
+    """For the questions of entries that were near once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search came to."""
+
+    vector: Vector
+    """The question's."""
+    judgement: Judgement | None = None
+    """None if there was nobody to judge."""
+    neighbour: Neighbour | None = None
+    """The one that was chosen."""
+    entry: Entry | None = None
+    """Its entry, from the store; set if it is to be served."""
 
 
 class SemanticSearch:
@@ -33,19 +50,31 @@ class SemanticSearch:
     Args:
         store: where entries and their vectors are kept.
         indexes: this replica's view of them.
+        snapshots: what this machine kept of that view; None: nothing.
         embedder: makes vectors.
+        judge: decides.
         clock: paces refreshes and tells what has expired.
-        options: threshold and bounds.
+        options: bounds.
     """
 
     def __init__(
-        self, store: EntryStore, indexes: Indexes, embedder: Embedder, clock: Clock, options: SemanticOptions
+        self,
+        store: EntryStore,
+        indexes: Indexes,
+        snapshots: Snapshots | None,
+        embedder: Embedder,
+        judge: Judge,
+        clock: Clock,
+        options: SemanticOptions,
     ) -> None:
         self._store: Final = store
         self._indexes: Final = indexes
+        self._snapshots: Final = snapshots
         self._embedder: Final = embedder
+        self._judge: Final = judge
         self._clock: Final = clock
         self._options: Final = options
+        self._texts: Final = QuestionTexts(options.texts_bytes)
 
     def covers(self, question: Question) -> bool:
         """Whether a question may be found, and kept, by meaning."""
@@ -53,69 +82,111 @@ class SemanticSearch:
             question.shared and len(question.text) <= self._options.longest_text and not tells_of_speaker(question.text)
         )
 
-    async def get_exact(self, key: Key) -> Entry | None:
-        """The store's entry for the same text; brings the scope's index up to date on the way when that is due."""
-        index = self._indexes.of(key)
+    async def refresh(self, key: Key) -> bool:
+        """Bring the scope of `key` up to date as far as that is quick; whether `catch_up` has more to do.
+
+        Raises:
+            MeshError: STORE_UNAVAILABLE.
+        """
+        index = self._indexes.of(key.tenant_id, key.scope)
         now = self._clock.monotonic()
         if now - index.refreshed_at < self._options.refresh_interval:
-            return await self._store.get(key)
+            return False
         before, index.refreshed_at = index.refreshed_at, now
+        if not index.cursor and self._snapshots is not None:
+            return True
         try:
-            entry, news = await self._store.get_with_news(key, index.cursor)
-            self._learn(key, news)
-            # A scope that is new to this replica may hold more than one reading brings.
-            while news.more:
-                _, news = await self._store.get_with_news(key, news.cursor)
-                self._learn(key, news)
+            news = await self._store.news(key, index.cursor)
         except BaseException:
             index.refreshed_at = before
             raise
-        return entry
+        self._learn(key, news)
+        return news.more
+
+    async def catch_up(self, key: Key) -> None:
+        """Bring the scope of `key` up to date, however long it takes; in the background.
+
+        Raises:
+            MeshError: STORE_UNAVAILABLE.
+        """
+        index = self._indexes.of(key.tenant_id, key.scope)
+        if not index.cursor and self._snapshots is not None:
+            restored = await self._snapshots.load(key.tenant_id, key.scope)
+            if restored is not None:
+                self._indexes.adopt(key.tenant_id, key.scope, restored)
+        more = True
+        while more:
+            news = await self._store.news(key, self._indexes.of(key.tenant_id, key.scope).cursor)
+            self._learn(key, news)
+            more = news.more
 
     def searchable(self, key: Key) -> bool:
         """Whether there is anything to search in the scope; if not, an embedding would be wasted."""
-        return len(self._indexes.of(key).vectors) > 0
+        return len(self._indexes.of(key.tenant_id, key.scope).vectors) > 0
 
-    async def embed(self, text: str) -> Vector | None:
-        """The question's vector; None if the model could not read all of the text."""
-        (embedded,) = await self._embedder.embed([text])
-        return embedded.vector if embedded.whole else None
+    async def search(self, question: Question, max_wrong_rate: float, explain: bool) -> Found | None:
+        """The best candidate and what was decided; None if the model cannot read all of the question.
 
-    async def find(self, question: Question, vector: Vector) -> Entry | None:
-        """The entry whose question means the same, its `similarity` set, or None. Entries come from the store."""
-        options, now = self._options, self._clock.time()
-        vectors = self._indexes.of(question.key).vectors
-        neighbours = vectors.nearest(vector, options.candidates, options.threshold, now)
-        if not neighbours:
+        Raises:
+            MeshError: STORE_UNAVAILABLE, OVERLOADED, PEER_UNAVAILABLE.
+        """
+        (embedded,) = await self._embedder.embed([question.text])
+        if not embedded.whole:
             return None
-        keys = [replace(question.key, entry=neighbour.entry) for neighbour in neighbours]
-        entries = await self._store.get_many(keys)
-        self._forget(keys, entries)
-        return self._best(question, neighbours, entries, now)
+        vector, key = embedded.vector, question.key
+        index = self._indexes.of(key.tenant_id, key.scope).vectors
+        sightings, read = await self._sight(key, index.nearest(vector, self._options.neighbours, self._clock.time()))
+        while sightings:
+            judgement = self._judge.judge(key.tenant_id, question.text, sightings, max_wrong_rate, explain)
+            if judgement.chosen is None:
+                return Found(vector, judgement)
+            neighbour = sightings[judgement.chosen].neighbour
+            if judgement.verdict is not Verdict.SERVE:
+                return Found(vector, judgement, neighbour)
+            entry = read.get(neighbour.entry) or await self._read(key, neighbour)
+            if entry is not None:
+                return Found(vector, judgement, neighbour, entry)
+            del sightings[judgement.chosen]
+        return Found(vector)
+
+    def forget_texts(self) -> None:
+        """Drop what is remembered of questions: one of them may be of a user who was erased."""
+        self._texts.clear()
 
     def add(self, key: Key, member: Member) -> None:
         """Let an entry that was just kept be found here at once."""
-        self._indexes.add(key, member)
+        self._indexes.add(key.tenant_id, key.scope, member, self._clock.time())
 
-    def _best(
-        self, question: Question, neighbours: Sequence[Neighbour], entries: Sequence[Entry | None], now: float
-    ) -> Entry | None:
-        for neighbour, entry in zip(neighbours, entries, strict=True):
-            if entry is None or entry.expires_at <= now:
-                continue
-            verdict = judge(question.text, entry.question, neighbour.similarity, self._options.threshold)
-            if verdict is Verdict.SAME_MEANING:
-                # Below 1 always: equal texts are found by the exact layers, and rounding may exceed 1.
-                return replace(entry, similarity=min(neighbour.similarity, 0.9999))
-        return None
+    async def _sight(self, key: Key, neighbours: Sequence[Neighbour]) -> tuple[list[Sighting], dict[bytes, Entry]]:
+        """The neighbours with their questions, and those entries that had to be read for it."""
+        read: dict[bytes, Entry] = {}
+        unknown = [neighbour for neighbour in neighbours if neighbour.entry not in self._texts]
+        if unknown:
+            entries = await self._store.get_many([replace(key, entry=neighbour.entry) for neighbour in unknown])
+            for neighbour, entry in zip(unknown, entries, strict=True):
+                if entry is None:
+                    self._indexes.remove(key.tenant_id, key.scope, neighbour.entry)
+                else:
+                    self._texts.keep(neighbour.entry, entry.question)
+                    read[neighbour.entry] = entry
+        texts = ((neighbour, self._texts.get(neighbour.entry)) for neighbour in neighbours)
+        return [Sighting(neighbour, text) for neighbour, text in texts if text is not None], read
+
+    async def _read(self, key: Key, neighbour: Neighbour) -> Entry | None:
+        # A vector only proposes: what is served comes from the store, so that an index that lags costs a miss.
+        (entry,) = await self._store.get_many([replace(key, entry=neighbour.entry)])
+        if entry is None:
+            self._indexes.remove(key.tenant_id, key.scope, neighbour.entry)
+            self._texts.remove(neighbour.entry)
+        return entry
 
     def _learn(self, key: Key, news: News) -> None:
-        for member in news.members:
-            self._indexes.add(key, member)
-        index = self._indexes.of(key)
-        index.cursor = max(index.cursor, news.cursor)
-
-    def _forget(self, keys: Sequence[Key], entries: Sequence[Entry | None]) -> None:
-        for key, entry in zip(keys, entries, strict=True):
-            if entry is None:
-                self._indexes.remove(key)
+        if news.restart:
+            self._indexes.drop(key.tenant_id, key.scope)
+        for member in news.added:
+            self._indexes.add(key.tenant_id, key.scope, member, self._clock.time())
+        for entry in news.removed:
+            self._indexes.remove(key.tenant_id, key.scope, entry)
+        index = self._indexes.of(key.tenant_id, key.scope)
+        index.cursor = news.cursor
+        index.refreshed_at = self._clock.monotonic()

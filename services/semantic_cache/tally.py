@@ -5,17 +5,21 @@ from typing import Final
 
 from libs.core.clock import Clock
 from libs.core.errors import MeshError
-from services.semantic_cache.lookup import Layer
+from services.semantic_cache.lookup import Layer, Outcome
 from services.semantic_cache.ports import Counts, TallyStore
 
 LOOKUPS: Final = "lookups"
 PUTS: Final = "puts"
 SAVED: Final = "saved_usd_micros"
+WAITED: Final = "waited_hits"
+AUDITS: Final = "audits"
+UNAVAILABLE: Final = "unavailable"
 HITS: Final = {
     Layer.EXACT_MEMORY: "exact_memory_hits",
     Layer.EXACT_REDIS: "exact_redis_hits",
     Layer.SEMANTIC: "semantic_hits",
 }
+_OTHERS: Final = {Layer.AUDIT: AUDITS, Layer.UNAVAILABLE: UNAVAILABLE}
 
 
 class Tally:
@@ -36,14 +40,19 @@ class Tally:
         self._interval: Final = interval
         self._pending: dict[str, Counter[str]] = {}
 
-    def lookup(self, tenant_id: str, layer: Layer, saved_usd_micros: int) -> None:
-        """Count a lookup."""
+    def lookup(self, tenant_id: str, outcome: Outcome) -> None:
+        """Count a lookup. Who waited in vain is about to ask again, or was counted as who asked first."""
+        if outcome.layer is Layer.WAITED:
+            return
         counts = self._of(tenant_id)
         counts[LOOKUPS] += 1
-        hit = HITS.get(layer)
-        if hit is not None:
-            counts[hit] += 1
-            counts[SAVED] += saved_usd_micros
+        if outcome.entry is not None:
+            counts[HITS[outcome.layer]] += 1
+            counts[SAVED] += outcome.entry.cost_usd_micros
+            if outcome.waited:
+                counts[WAITED] += 1
+        elif outcome.layer in _OTHERS:
+            counts[_OTHERS[outcome.layer]] += 1
 
     def put(self, tenant_id: str) -> None:
         """Count an answer that was kept."""

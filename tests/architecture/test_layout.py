@@ -36,7 +36,11 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _domain(service: Path) -> list[Path]:
-    return [path for path in service.glob("*.py") if not any(path.match(pattern) for pattern in AT_THE_WIRE)]
+    return [
+        path
+        for path in service.rglob("*.py")
+        if "adapters" not in path.parts and not any(path.match(pattern) for pattern in AT_THE_WIRE)
+    ]
 
 
 def _names(path: Path) -> str:

@@ -1,31 +1,38 @@
--- Keeps an entry and lets it be found by meaning; or, without the entry's bytes, does the latter for one that is kept.
--- KEYS: entry, order, vectors
--- ARGV: entry's bytes or '', time to live in ms, id, vector's bytes, most members of the scope
--- Returns 1, or 0 if the entry is not kept
-if ARGV[1] ~= '' then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-elseif redis.call('EXISTS', KEYS[1]) == 0 then
-  return 0
-end
--- Microseconds, so that numbers grow even if the scope was lost in between; and never smaller than the last one,
--- so that they grow even if the clock is set back.
-local time = redis.call('TIME')
-local sequence = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-if last[2] and tonumber(last[2]) >= sequence then
-  sequence = tonumber(last[2]) + 1
-end
-redis.call('ZADD', KEYS[2], string.format('%.0f', sequence), ARGV[3])
-redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
-local surplus = math.min(redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[5]), 500)
-if surplus > 0 then
-  local oldest = redis.call('ZRANGE', KEYS[2], 0, surplus - 1)
-  redis.call('ZREM', KEYS[2], unpack(oldest))
-  redis.call('HDEL', KEYS[3], unpack(oldest))
-end
-for i = 2, 3 do
-  if redis.call('PTTL', KEYS[i]) < tonumber(ARGV[2]) then
-    redis.call('PEXPIRE', KEYS[i], ARGV[2])
+-- Keeps an entry unless it is outdated, and does all that belongs to it.
+-- KEYS: entry, floors, lease, owned, members, order, feed
+-- ARGV: value without kind and epoch, time to live in ms, scope and entry, lease's token or '', member's bytes or '',
+--       member's expiry in seconds, most members
+-- Returns 1, or 0 if it is outdated
+local clock = clock_of(KEYS[2])
+local ttl_ms = tonumber(ARGV[2])
+
+local function keep()
+  local asked = struct.unpack('<i8', ARGV[1])
+  if asked == 0 then
+    if not clock.epoch then begin(clock) end
+    asked = next_instant(clock)
   end
+  -- Later than the clock: it was not this one that gave it out.
+  if not clock.epoch or asked <= clock.forgotten or asked > clock.high then return false end
+  local value = ENTRY .. struct.pack('<i8i8', clock.epoch, asked) .. string.sub(ARGV[1], 9)
+  if not alive(value, KEYS[1], clock) then return false end
+  local before = redis.call('GETRANGE', KEYS[1], 0, LONGEST_HEAD - 1)
+  if alive(before, KEYS[1], clock) and asked_at(before) > asked then return false end
+  redis.call('SET', KEYS[1], value, 'PX', ttl_ms)
+  -- A day longer than the entry, for what is asked while it lives.
+  live(clock.floors, ttl_ms + DAY_MS)
+  own(KEYS[4], clock, ARGV[3], ttl_ms)
+  local entry = string.sub(ARGV[3], -DIGEST / 2)
+  if ARGV[5] ~= '' then
+    join(KEYS[5], KEYS[6], KEYS[7], clock, entry, ARGV[5], ARGV[6], ARGV[7], ttl_ms)
+  else
+    -- What was known by meaning was the answer before this one.
+    leave(KEYS[5], KEYS[6], KEYS[7], clock, entry)
+  end
+  return true
 end
-return 1
+
+local done = keep()
+-- Not before it is kept: in a full Redis, a script that has deleted something may write beyond the limit.
+if ARGV[4] ~= '' and redis.call('GET', KEYS[3]) == ARGV[4] then redis.call('DEL', KEYS[3]) end
+return done and 1 or 0

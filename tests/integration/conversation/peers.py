@@ -19,23 +19,15 @@ from agentmesh.model_router.v1.model_router_pb2_grpc import (
     ModelRouterServiceServicer,
     add_ModelRouterServiceServicer_to_server,
 )
-from agentmesh.semantic_cache.v1 import semantic_cache_pb2
-from agentmesh.semantic_cache.v1.semantic_cache_pb2_grpc import (
-    SemanticCacheServiceServicer,
-    add_SemanticCacheServiceServicer_to_server,
-)
+from agentmesh.semantic_cache.v1.semantic_cache_pb2_grpc import add_SemanticCacheServiceServicer_to_server
 from agentmesh.types.v1 import types_pb2
 from libs.core.clock import SystemClock
 from libs.testing.inprocess import Register, RunningServer, serving
+from tests.integration.conversation.cache_peer import FakeCache
+from tests.integration.conversation.callers import Context, bearer
 
-Context = grpc.aio.ServicerContext[object, object]
 USERS: Final = {"key-of-ada": "ada", "key-of-eve": "eve"}
 TENANT: Final = "tenant-one"
-
-
-def bearer(context: Context) -> str:
-    """Who a call says it is."""
-    return str(dict(context.invocation_metadata() or ()).get("authorization", "")).removeprefix("Bearer ")
 
 
 class FakeAuth(AuthServiceServicer):
@@ -139,48 +131,18 @@ class FakeMemory(MemoryServiceServicer):
         return memory_pb2.DeleteConversationResponse(deleted_count=count)
 
 
-class FakeCache(SemanticCacheServiceServicer):
-    """Finds equal questions of equal scopes."""
-
-    def __init__(self) -> None:
-        self.lookups = 0
-        self.kept: dict[tuple[bytes, str], semantic_cache_pb2.PutRequest] = {}
-        self.put = asyncio.Event()
-
-    async def Lookup(  # noqa: N802 - the contract's name
-        self, request: semantic_cache_pb2.LookupRequest, context: Context
-    ) -> semantic_cache_pb2.LookupResponse:
-        self.lookups += 1
-        found = self.kept.get((request.scope.SerializeToString(deterministic=True), request.text))
-        if found is None:
-            return semantic_cache_pb2.LookupResponse(embedding=b"embedding")
-        hit = semantic_cache_pb2.Hit(
-            answer=found.answer,
-            model=found.model,
-            usage=found.usage,
-            cost_usd_micros=found.cost_usd_micros,
-            layer=types_pb2.CACHE_LAYER_EXACT_REDIS,
-            similarity=1.0,
-        )
-        return semantic_cache_pb2.LookupResponse(hit=hit)
-
-    async def Put(  # noqa: N802 - the contract's name
-        self, request: semantic_cache_pb2.PutRequest, context: Context
-    ) -> semantic_cache_pb2.PutResponse:
-        assert bearer(context) == "internal:ada"
-        self.kept[request.scope.SerializeToString(deterministic=True), request.text] = request
-        self.put.set()
-        return semantic_cache_pb2.PutResponse()
-
-
 class FakeRouter(ModelRouterServiceServicer):
-    """Says its parts; holds still after the first one while `hold` is set."""
+    """Says its parts; after the first one it holds still if `hold` is set, and waits for the `gate` if there is one."""
 
     def __init__(self) -> None:
         self.asked: list[model_router_pb2.GenerateRequest] = []
         self.parts = ["Hello", " there"]
         self.failed_before: list[str] = []
         self.hold = False
+        self.gate: asyncio.Event | None = None
+        self.fails: grpc.StatusCode | None = None
+        """How the first answer that goes on from here ends."""
+        self.stop_reason = model_router_pb2.STOP_REASON_END_TURN
         self.writing = asyncio.Event()
         self.cancelled = asyncio.Event()
 
@@ -194,13 +156,18 @@ class FakeRouter(ModelRouterServiceServicer):
                 self.writing.set()
                 if self.hold:
                     await asyncio.Event().wait()
+                if self.gate is not None:
+                    await self.gate.wait()
+                if self.fails is not None:
+                    failure, self.fails = self.fails, None
+                    await context.abort(failure, "broken")
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
         yield model_router_pb2.GenerateResponse(
             finished=model_router_pb2.Finished(
                 model="model-a",
-                stop_reason=model_router_pb2.STOP_REASON_END_TURN,
+                stop_reason=self.stop_reason,
                 usage=types_pb2.TokenUsage(input_tokens=12, output_tokens=5),
                 cost_usd_micros=340,
                 hops=[

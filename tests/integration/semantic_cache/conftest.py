@@ -8,5 +8,13 @@ from tests.integration.semantic_cache.replica import Replica, replica
 
 @pytest.fixture
 async def cache(redis: EmbeddedRedis) -> AsyncIterator[Replica]:
-    async with replica(redis.url) as running:
+    # The laxest rate, so that a tenant without any experience is served by meaning at all.
+    async with replica(redis.url, max_wrong_rate=0.5) as running:
         yield running
+
+
+@pytest.fixture
+async def experienced(cache: Replica) -> Replica:
+    """A replica that knows its tenant's rephrasings to be harmless."""
+    await cache.learn()
+    return cache

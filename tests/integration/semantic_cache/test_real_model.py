@@ -1,4 +1,4 @@
-"""The real model behind the real service: which rephrasings it recognises at the default threshold."""
+"""The real model behind the real service: which rephrasings may be served, and which lookalikes never."""
 
 import math
 
@@ -12,7 +12,7 @@ from services.semantic_cache.model_folder import locate
 from tests.integration.semantic_cache.replica import caller, replica, scope
 
 REPHRASINGS = [
-    ("What is the capital of France?", "What's the capital city of France?"),
+    ("What is the capital of France?", "Can you tell me what the capital of France is?"),
     ("What is the capital of Portugal?", "Which city is the capital of Portugal?"),
     ("How do I reset my password?", "What are the steps to reset my password?"),
     ("How do I get a refund?", "How can I get a refund?"),
@@ -50,23 +50,28 @@ def model() -> SentenceTransformerModel:
 
 
 async def test_rephrasings_hit_and_lookalikes_do_not(redis: EmbeddedRedis, model: SentenceTransformerModel) -> None:
-    async with replica(redis.url, lambda _folder, _threads: model, real_model=True) as cache:
+    # A tenant that takes every risk: what keeps lookalikes apart is not the rate, and no audits wait for knowledge.
+    daring = {"t1": {"max_wrong_rate": 0.5}}
+    async with replica(redis.url, lambda *_: model, real_model=True, tenant_policies=daring) as cache:
+        await cache.learn()
         pairs = REPHRASINGS + LOOKALIKES
         for number, (asked, _) in enumerate(pairs):
             await cache.put(asked, f"answer {number}")
         # All but the one that tells of the speaker.
         await cache.enriched(len(pairs) - 1)
         for number, (_, rephrased) in enumerate(REPHRASINGS):
-            hit = (await cache.lookup(rephrased)).hit
-            assert (rephrased, hit.answer) == (rephrased, f"answer {number}")
-            assert hit.layer == types_pb2.CACHE_LAYER_SEMANTIC
-            assert 0.90 <= hit.similarity < 1.0
-        hits = [lookalike for _, lookalike in LOOKALIKES if (await cache.lookup(lookalike)).HasField("hit")]
-        assert hits == []
+            response = await cache.served(rephrased)
+            assert (rephrased, response.hit.answer) == (rephrased, f"answer {number}")
+            assert response.hit.layer == types_pb2.CACHE_LAYER_SEMANTIC
+            assert 0.85 <= response.hit.similarity < 1.0
+        for _, lookalike in LOOKALIKES:
+            told = await cache.lookup(lookalike, explain=True)
+            assert (lookalike, told.hit.answer) == (lookalike, "")
+            assert all(each.refused_by for each in told.explanation.candidates if each.similarity > 0.8)
 
 
 async def test_embeddings_are_the_models_own(redis: EmbeddedRedis, model: SentenceTransformerModel) -> None:
-    async with replica(redis.url, lambda _folder, _threads: model, real_model=True) as cache:
+    async with replica(redis.url, lambda *_: model, real_model=True) as cache:
         response = await cache.embedding.Embed(pb.EmbedRequest(texts=["hello", "good morning"]), metadata=caller())
         assert response.model == "all-MiniLM-L6-v2"
         assert [len(embedding.values) for embedding in response.embeddings] == [384, 384]
@@ -77,7 +82,7 @@ async def test_embeddings_are_the_models_own(redis: EmbeddedRedis, model: Senten
 async def test_what_it_cannot_read_whole_is_no_hit(redis: EmbeddedRedis, model: SentenceTransformerModel) -> None:
     start = "The quick brown fox jumps over the lazy dog. " * 40
     assert not model.embed([start])[0].whole
-    async with replica(redis.url, lambda _folder, _threads: model, real_model=True) as cache:
+    async with replica(redis.url, lambda *_: model, real_model=True) as cache:
         await cache.put(start + "What about cats?", where=scope())
         await cache.enriched(1)
         assert not (await cache.lookup(start + "What about dogs?")).HasField("hit")

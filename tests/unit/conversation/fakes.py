@@ -10,13 +10,8 @@ from services.conversation.fingerprint import digest
 from services.conversation.job_ports import JobStore
 from services.conversation.jobs import Job
 from services.conversation.ports import (
-    AnswerCache,
     Begun,
     Busy,
-    CacheEntry,
-    CacheHit,
-    CacheMiss,
-    CacheScope,
     ChatMessage,
     Conversation,
     ConversationStore,
@@ -35,7 +30,6 @@ from services.conversation.ports import (
 )
 from services.conversation.turn import (
     Answer,
-    CacheLayer,
     Message,
     Owner,
     StopReason,
@@ -48,6 +42,7 @@ OWNER = Owner("tenant-one", "ada")
 CONVERSATION = "cnv_00000000000000000000000001"
 REQUEST_ID = "11111111-1111-4111-8111-111111111111"
 LEASE_SECONDS = 6.0
+CACHE_WAIT_SECONDS = 10.0
 USAGE = Usage(input_tokens=12, output_tokens=5)
 GENERATED = Generated("model-a", StopReason.END_TURN, USAGE, 340, 0)
 
@@ -160,28 +155,6 @@ class FakeLedger(Breakable, TurnLedger):
         """Let another holder take the claim."""
         record = self.records[OWNER, request_id]
         record.holder, record.lease_until = "somebody else", self._clock.monotonic() + LEASE_SECONDS
-
-
-class FakeCache(Breakable, AnswerCache):
-    """Equal question, equal scope."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[CacheEntry] = []
-
-    async def lookup(self, scope: CacheScope, question: str) -> CacheHit | CacheMiss:
-        self.called("lookup")
-        for entry in self.kept:
-            if (entry.scope.instructions_fingerprint, entry.scope.context_fingerprint, entry.question) == (
-                scope.instructions_fingerprint,
-                scope.context_fingerprint,
-                question,
-            ):
-                return CacheHit(entry.text, entry.model, entry.usage, entry.cost_usd_micros, CacheLayer.EXACT_REDIS, 1)
-        return CacheMiss(b"embedding")
-
-    def put_later(self, entry: CacheEntry) -> None:
-        self.kept.append(entry)
 
 
 class FakeHistory(Breakable, History):

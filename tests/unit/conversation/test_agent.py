@@ -34,6 +34,14 @@ def test_the_model_reads_the_history_and_then_the_question() -> None:
 
 
 @pytest.mark.parametrize(
+    ("prompt", "told"),
+    [("", "Answer in the language de-CH."), ("be brief", "be brief\n\nAnswer in the language de-CH.")],
+)
+def test_the_model_is_told_the_language(prompt: str, told: str) -> None:
+    assert PassToModel().decide(ask("c", language="de-CH"), "c", SURE, prompt, ()).system_prompt == told
+
+
+@pytest.mark.parametrize(
     ("draft", "stop", "verdict"),
     [
         ("yes", StopReason.END_TURN, Verdict(acceptable=True, confidence=1.0)),

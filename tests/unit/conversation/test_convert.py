@@ -50,7 +50,7 @@ jobs = st.builds(
     texts,
     texts,
     texts,
-    st.builds(Options, st.sampled_from(Tier), texts, st.integers(0, 128_000), st.booleans()),
+    st.builds(Options, st.sampled_from(Tier), texts, st.integers(0, 128_000), st.booleans(), texts),
     st.sampled_from(JobState),
     st.integers(1, 1_000),
     st.integers(0, 1_000),

@@ -22,12 +22,13 @@ from services.conversation.turn import (
     TurnRequest,
 )
 from services.conversation.turns import TurnPolicy, TurnPorts, TurnRunner
+from tests.unit.conversation.fake_cache import FakeCache
 from tests.unit.conversation.fakes import (
+    CACHE_WAIT_SECONDS,
     CONVERSATION,
     LEASE_SECONDS,
     OWNER,
     REQUEST_ID,
-    FakeCache,
     FakeHistory,
     FakeLedger,
     FakeModels,
@@ -54,7 +55,7 @@ class World:
         return TurnRunner(
             TurnPorts(self.ledger, self.cache, self.history, self.outbox, self.models),
             Agent(SingleIntent(), PassToModel(), StopReasonValidator()),
-            TurnPolicy(LEASE_SECONDS, GenerationPolicy(1000, self.fallback_answer)),
+            TurnPolicy(LEASE_SECONDS, CACHE_WAIT_SECONDS, GenerationPolicy(1000, self.fallback_answer)),
             self.clock,
         )
 
@@ -85,10 +86,12 @@ def ask(
     model: str = "",
     max_tokens: int = 0,
     bypass_cache: bool = False,
+    language: str = "",
+    streaming: bool = False,
 ) -> TurnRequest:
     """A turn of `OWNER`."""
-    options = Options(model=model, max_tokens=max_tokens, bypass_cache=bypass_cache)
-    return TurnRequest(OWNER, conversation_id, request_id, content, options)
+    options = Options(model=model, max_tokens=max_tokens, bypass_cache=bypass_cache, language=language)
+    return TurnRequest(OWNER, conversation_id, request_id, content, options, streaming)
 
 
 def answer_of(events: list[TurnEvent]) -> Answer:

@@ -1,7 +1,7 @@
 import pytest
 
 from libs.testing.clock import ManualClock
-from tests.unit.semantic_cache.fakes import FakeEntryStore
+from tests.unit.semantic_cache.fake_store import FakeEntryStore
 from tests.unit.semantic_cache.replica import Replica, replica
 
 
@@ -16,5 +16,8 @@ def store(clock: ManualClock) -> FakeEntryStore:
 
 
 @pytest.fixture
-def cache(clock: ManualClock, store: FakeEntryStore) -> Replica:
-    return replica(clock, store)
+async def cache(clock: ManualClock, store: FakeEntryStore) -> Replica:
+    """A replica that hears what is invalidated: for as long as no time passes."""
+    made = replica(clock, store)
+    await made.hear()
+    return made

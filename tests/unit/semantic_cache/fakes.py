@@ -1,26 +1,30 @@
-"""The cache's ports without Redis and without a model."""
+"""The cache's other ports, without Redis and without a model."""
 
 import re
+import struct
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import numpy as np
 
 from libs.core.clock import Clock
 from libs.core.errors import MeshError, Reason
-from services.semantic_cache.entry import Entry
+from services.semantic_cache.entry import Alias
+from services.semantic_cache.index.member import Vector
+from services.semantic_cache.judging import Considered, Estimate, Judge, Judgement, Sighting, Teacher, Verdict
 from services.semantic_cache.ports import (
+    Announcement,
     Counts,
     Embedded,
     Embedder,
     EmbeddingModel,
-    EntryStore,
-    News,
+    InvalidationStore,
+    OutcomeLog,
     TallyStore,
 )
-from services.semantic_cache.scope import Key
-from services.semantic_cache.vectors import Member, Vector
+from services.semantic_cache.receipts import Receipt
+from tests.unit.semantic_cache.fake_store import FakeEntryStore
 
 DIMENSION = 64
 _IDLE = "a an the is are do does can could i how what which please my your of to"
@@ -60,78 +64,78 @@ def vector_of(text: str) -> Vector:
 
 
 class FakeEmbedder(Embedder):
-    """The fake model at once, without a thread."""
+    """The fake model without a thread; at once, unless it is told to be slow."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.fails_with: Reason | None = None
+        self.slow: tuple[Clock, float] | None = None
+        """By whose time, and how many seconds."""
 
     async def embed(self, texts: Sequence[str]) -> list[Embedded]:
         if self.fails_with is not None:
             raise MeshError(self.fails_with)
         self.texts += texts
+        if self.slow is not None:
+            clock, seconds = self.slow
+            await clock.sleep(seconds)
         return FakeModel().embed(texts)
 
 
-class FakeEntryStore(EntryStore):
-    """Entries in a dictionary; several replicas may share one."""
+class FakeInvalidationStore(InvalidationStore):
+    """One replica's way to what all replicas announce in the entry store.
 
-    def __init__(self, clock: Clock, news: int = 100) -> None:
-        self.entries: dict[tuple[str, bytes], tuple[Entry, float]] = {}
-        self.members: dict[tuple[str, bytes], list[Member]] = {}
+    Args:
+        entries: the store that all share.
+    """
+
+    def __init__(self, entries: FakeEntryStore) -> None:
         self.down = False
-        self.calls: Counter[str] = Counter()
-        self._clock = clock
-        self._news = news
+        self.forgotten = 0
+        """Announcements that are no longer told."""
+        self._entries = entries
 
-    async def get(self, key: Key) -> Entry | None:
-        self._answer("get")
-        return self._read(key)
+    async def invalidate(self, tenant_id: str, mark: bytes) -> None:
+        self._answer()
+        self._entries.invalidate(tenant_id, mark)
 
-    async def get_with_news(self, key: Key, cursor: int) -> tuple[Entry | None, News]:
-        self._answer("get_with_news")
-        news = self.members.get((key.tenant_id, key.scope), [])[cursor : cursor + self._news]
-        end = cursor + len(news)
-        return self._read(key), News(tuple(news), end, len(news) == self._news)
+    async def announced(self, cursor: str) -> tuple[list[Announcement], str, bool]:
+        self._answer()
+        everything = self._entries.announcements
+        end = str(len(everything))
+        if not cursor:
+            return [], end, True
+        if int(cursor) < self.forgotten:
+            return [], end, False
+        return everything[int(cursor) :], end, True
 
-    async def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
-        self._answer("get_many")
-        return [self._read(key) for key in keys]
-
-    async def put(self, key: Key, entry: Entry, ttl: float) -> None:
-        self._answer("put")
-        self.entries[(key.tenant_id, key.entry)] = (entry, self._clock.time() + ttl)
-
-    async def put_if_absent(self, key: Key, entry: Entry, ttl: float) -> None:
-        if self._read(key) is None:
-            await self.put(key, entry, ttl)
-
-    async def put_with_vector(self, key: Key, entry: Entry, vector: Vector, ttl: float) -> None:
-        await self.put(key, entry, ttl)
-        self._join(key, Member(key.entry, vector, entry.expires_at))
-
-    async def attach(self, key: Key, member: Member, ttl: float) -> bool:
-        self._answer("attach")
-        if self._read(key) is None:
-            return False
-        self._join(key, member)
-        return True
-
-    def drop_entries(self) -> None:
-        """What an eviction does: entries go, while scopes still name them."""
-        self.entries.clear()
-
-    def _join(self, key: Key, member: Member) -> None:
-        self.members.setdefault((key.tenant_id, key.scope), []).append(member)
-
-    def _read(self, key: Key) -> Entry | None:
-        entry, expires_at = self.entries.get((key.tenant_id, key.entry), (None, 0.0))
-        return entry if expires_at > self._clock.time() else None
-
-    def _answer(self, call: str) -> None:
-        self.calls[call] += 1
+    def _answer(self) -> None:
         if self.down:
-            raise MeshError(Reason.STORE_UNAVAILABLE, retry_after=1.0)
+            raise MeshError(Reason.STORE_UNAVAILABLE)
+
+
+class FakeOutcomeLog(OutcomeLog):
+    """Outcomes in a list per tenant."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self._outcomes: dict[str, list[bytes]] = {}
+        self._seen: set[tuple[str, str]] = set()
+
+    async def append(self, tenant_id: str, request_id: str, outcome: bytes) -> None:
+        self._answer()
+        if (tenant_id, request_id) not in self._seen:
+            self._seen.add((tenant_id, request_id))
+            self._outcomes.setdefault(tenant_id, []).append(outcome)
+
+    async def since(self, tenant_id: str, cursor: str) -> tuple[list[bytes], str]:
+        self._answer()
+        outcomes = self._outcomes.get(tenant_id, [])
+        return outcomes[int(cursor or 0) :], str(len(outcomes))
+
+    def _answer(self) -> None:
+        if self.down:
+            raise MeshError(Reason.STORE_UNAVAILABLE)
 
 
 class FakeTallyStore(TallyStore):
@@ -150,3 +154,65 @@ class FakeTallyStore(TallyStore):
         if self.down:
             raise MeshError(Reason.STORE_UNAVAILABLE)
         return self.sums.get(tenant_id, {})
+
+
+class FakeJudge(Judge):
+    """Serves what is more similar than 0.9, unless it was told what to decide next."""
+
+    def __init__(self) -> None:
+        self.verdicts: deque[Verdict] = deque()
+        self.asked: list[str] = []
+        """Questions that were judged by their candidates."""
+        self.rates: list[float] = []
+        self.known = Estimate()
+
+    def judge(
+        self,
+        tenant_id: str,
+        question: str,
+        sightings: Sequence[Sighting],
+        max_wrong_rate: float,
+        explain: bool = False,
+    ) -> Judgement:
+        self.asked.append(question)
+        considered = tuple(Considered(sighting.neighbour.similarity) for sighting in sightings) if explain else ()
+        reason = "nobody near" if explain else ""
+        if not sightings:
+            return Judgement(Verdict.MISS, max_wrong_rate=max_wrong_rate, reason=reason, considered=considered)
+        return self._decide(sightings[0].neighbour.similarity, max_wrong_rate, considered)
+
+    def judge_again(self, tenant_id: str, alias: Alias, max_wrong_rate: float) -> Judgement:
+        (similarity,) = struct.unpack("<f", alias.features)
+        return self._decide(similarity, max_wrong_rate, ())
+
+    def estimate(self, tenant_id: str) -> Estimate:
+        return self.known
+
+    def _decide(self, similarity: float, max_wrong_rate: float, considered: tuple[Considered, ...]) -> Judgement:
+        self.rates.append(max_wrong_rate)
+        usual = Verdict.SERVE if similarity > 0.9 else Verdict.MISS
+        verdict = self.verdicts.popleft() if self.verdicts else usual
+        return Judgement(
+            verdict,
+            chosen=0,
+            wrong_probability=min(1.0, max(0.0, 1.0 - similarity)),
+            propensity=1.0 if verdict is Verdict.MISS else 0.125,
+            features=struct.pack("<f", similarity),
+            threshold=0.1,
+            max_wrong_rate=max_wrong_rate,
+            reason="by similarity" if considered else "",
+            considered=considered,
+        )
+
+
+class FakeTeacher(Teacher):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.lessons: list[tuple[str, str, Receipt, bytes | None]] = []
+        self.down = False
+
+    async def teach(self, tenant_id: str, request_id: str, receipt: Receipt, fresh: bytes | None) -> None:
+        if self.down:
+            raise MeshError(Reason.STORE_UNAVAILABLE)
+        self.lessons.append((tenant_id, request_id, receipt, fresh))

@@ -4,6 +4,7 @@ import pytest
 
 from libs.testing.settings import faults
 from services.semantic_cache.model_folder import ModelNotFoundError, locate
+from services.semantic_cache.policies import TenantPolicy
 from services.semantic_cache.settings import SemanticCacheSettings
 
 REQUIRED = {"redis_url": "redis://h", "auth_target": "static:///h:1", "service_secret": "secret"}
@@ -43,3 +44,31 @@ def test_what_is_no_model_is_refused(tmp_path: Path, content: str) -> None:
     (pooling / "config.json").write_text(content)
     with pytest.raises(ModelNotFoundError, match=tmp_path.name):
         locate(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("values", "variable"),
+    [
+        ({"default_ttl": 100, "max_ttl": 99}, "AGENTMESH_MAX_TTL"),
+        ({"max_ttl": 99, "default_ttl": 9, "tenant_policies": {"t1": {"ttl": 100}}}, "AGENTMESH_TENANT_POLICIES"),
+        ({"tenant_policies": {"t1": {"ttl": float("inf")}}}, "AGENTMESH_TENANT_POLICIES"),
+        ({"tenant_policies": {"t1": {"max_wrong_rate": 0.6}}}, "AGENTMESH_TENANT_POLICIES"),
+        ({"tenant_policies": {"t1": {"max_wrong_rate": float("nan")}}}, "AGENTMESH_TENANT_POLICIES"),
+        ({"tenant_policies": {"t1": {"max_rate": 0.1}}}, "AGENTMESH_TENANT_POLICIES"),
+        ({"max_wrong_rate": 0.0}, "AGENTMESH_MAX_WRONG_RATE"),
+        ({"max_wrong_rate": float("nan")}, "AGENTMESH_MAX_WRONG_RATE"),
+    ],
+)
+def test_rules_that_bound_nothing_are_faults(values: dict[str, object], variable: str) -> None:
+    lines = faults(SemanticCacheSettings, {**REQUIRED, "embeddings_enabled": False, **values})
+    assert len(lines) == 1
+    assert lines[0].startswith(variable)
+
+
+def test_a_tenants_rules_complete_everybodys() -> None:
+    values = {**REQUIRED, "embeddings_enabled": False, "max_wrong_rate": 0.03, "default_ttl": 50}
+    own = {"t1": {"max_wrong_rate": 0.01}, "t2": {"ttl": 10}}
+    policies = SemanticCacheSettings.model_validate({**values, "tenant_policies": own}).policies()
+    assert policies.of("t1") == TenantPolicy(0.01, 50)
+    assert policies.of("t2") == TenantPolicy(0.03, 10)
+    assert policies.of("t3") == TenantPolicy(0.03, 50)

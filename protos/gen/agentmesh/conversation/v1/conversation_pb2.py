@@ -27,51 +27,51 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,agentmesh/conversation/v1/conversation.proto\x12\x19\x61gentmesh.conversation.v1\x1a\x1e\x61gentmesh/types/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x01\n\x0c\x43onversation\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nturn_count\x18\x06 \x01(\x03\"\x9b\x01\n\x07Message\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.agentmesh.types.v1.Role\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"y\n\x11GenerationOptions\x12+\n\x04tier\x18\x01 \x01(\x0e\x32\x1d.agentmesh.types.v1.ModelTier\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x14\n\x0c\x62ypass_cache\x18\x04 \x01(\x08\"\xc3\x03\n\nTurnReport\x12\r\n\x05model\x18\x01 \x01(\t\x12-\n\x05usage\x18\x02 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x03 \x01(\x03\x12\x18\n\x10saved_usd_micros\x18\x04 \x01(\x03\x12\x33\n\x0b\x63\x61\x63he_layer\x18\x05 \x01(\x0e\x32\x1e.agentmesh.types.v1.CacheLayer\x12\x18\n\x10\x63\x61\x63he_similarity\x18\x06 \x01(\x02\x12/\n\x05route\x18\x07 \x01(\x0e\x32 .agentmesh.conversation.v1.Route\x12\x12\n\nconfidence\x18\x08 \x01(\x02\x12\x10\n\x08\x64\x65graded\x18\t \x03(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x12\x35\n\x12time_to_first_text\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x66\x61llback_count\x18\x0e \x01(\x05\"U\n\x19\x43reateConversationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\"[\n\x1a\x43reateConversationResponse\x12=\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\'.agentmesh.conversation.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"X\n\x17GetConversationResponse\x12=\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\'.agentmesh.conversation.v1.Conversation\"A\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"t\n\x19ListConversationsResponse\x12>\n\rconversations\x18\x01 \x03(\x0b\x32\'.agentmesh.conversation.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x19\x44\x65leteConversationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"U\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x14ListMessagesResponse\x12\x34\n\x08messages\x18\x01 \x03(\x0b\x32\".agentmesh.conversation.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x91\x01\n\x12SendMessageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12=\n\x07options\x18\x04 \x01(\x0b\x32,.agentmesh.conversation.v1.GenerationOptions\"\x81\x01\n\x13SendMessageResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".agentmesh.conversation.v1.Message\x12\x35\n\x06report\x18\x02 \x01(\x0b\x32%.agentmesh.conversation.v1.TurnReport\"\x93\x01\n\x14StreamMessageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12=\n\x07options\x18\x04 \x01(\x0b\x32,.agentmesh.conversation.v1.GenerationOptions\"\x91\x01\n\x15StreamMessageResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x33\n\x07message\x18\x02 \x01(\x0b\x32\".agentmesh.conversation.v1.Message\x12\x35\n\x06report\x18\x03 \x01(\x0b\x32%.agentmesh.conversation.v1.TurnReport*T\n\x05Route\x12\x15\n\x11ROUTE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROUTE_MODEL\x10\x01\x12\x0f\n\x0bROUTE_CACHE\x10\x02\x12\x12\n\x0eROUTE_FALLBACK\x10\x03\x32\xec\x06\n\x13\x43onversationService\x12\x81\x01\n\x12\x43reateConversation\x12\x34.agentmesh.conversation.v1.CreateConversationRequest\x1a\x35.agentmesh.conversation.v1.CreateConversationResponse\x12x\n\x0fGetConversation\x12\x31.agentmesh.conversation.v1.GetConversationRequest\x1a\x32.agentmesh.conversation.v1.GetConversationResponse\x12~\n\x11ListConversations\x12\x33.agentmesh.conversation.v1.ListConversationsRequest\x1a\x34.agentmesh.conversation.v1.ListConversationsResponse\x12\x81\x01\n\x12\x44\x65leteConversation\x12\x34.agentmesh.conversation.v1.DeleteConversationRequest\x1a\x35.agentmesh.conversation.v1.DeleteConversationResponse\x12o\n\x0cListMessages\x12..agentmesh.conversation.v1.ListMessagesRequest\x1a/.agentmesh.conversation.v1.ListMessagesResponse\x12l\n\x0bSendMessage\x12-.agentmesh.conversation.v1.SendMessageRequest\x1a..agentmesh.conversation.v1.SendMessageResponse\x12t\n\rStreamMessage\x12/.agentmesh.conversation.v1.StreamMessageRequest\x1a\x30.agentmesh.conversation.v1.StreamMessageResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,agentmesh/conversation/v1/conversation.proto\x12\x19\x61gentmesh.conversation.v1\x1a\x1e\x61gentmesh/types/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x01\n\x0c\x43onversation\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nturn_count\x18\x06 \x01(\x03\"\x9b\x01\n\x07Message\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.agentmesh.types.v1.Role\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\x8b\x01\n\x11GenerationOptions\x12+\n\x04tier\x18\x01 \x01(\x0e\x32\x1d.agentmesh.types.v1.ModelTier\x12\r\n\x05model\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x14\n\x0c\x62ypass_cache\x18\x04 \x01(\x08\x12\x10\n\x08language\x18\x05 \x01(\t\"\xc3\x03\n\nTurnReport\x12\r\n\x05model\x18\x01 \x01(\t\x12-\n\x05usage\x18\x02 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x03 \x01(\x03\x12\x18\n\x10saved_usd_micros\x18\x04 \x01(\x03\x12\x33\n\x0b\x63\x61\x63he_layer\x18\x05 \x01(\x0e\x32\x1e.agentmesh.types.v1.CacheLayer\x12\x18\n\x10\x63\x61\x63he_similarity\x18\x06 \x01(\x02\x12/\n\x05route\x18\x07 \x01(\x0e\x32 .agentmesh.conversation.v1.Route\x12\x12\n\nconfidence\x18\x08 \x01(\x02\x12\x10\n\x08\x64\x65graded\x18\t \x03(\t\x12\x10\n\x08trace_id\x18\n \x01(\t\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x12\x35\n\x12time_to_first_text\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0e\x66\x61llback_count\x18\x0e \x01(\x05\"U\n\x19\x43reateConversationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x15\n\rsystem_prompt\x18\x03 \x01(\t\"[\n\x1a\x43reateConversationResponse\x12=\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\'.agentmesh.conversation.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"X\n\x17GetConversationResponse\x12=\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\'.agentmesh.conversation.v1.Conversation\"A\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"t\n\x19ListConversationsResponse\x12>\n\rconversations\x18\x01 \x03(\x0b\x32\'.agentmesh.conversation.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x19\x44\x65leteConversationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"U\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x14ListMessagesResponse\x12\x34\n\x08messages\x18\x01 \x03(\x0b\x32\".agentmesh.conversation.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x91\x01\n\x12SendMessageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12=\n\x07options\x18\x04 \x01(\x0b\x32,.agentmesh.conversation.v1.GenerationOptions\"\x81\x01\n\x13SendMessageResponse\x12\x33\n\x07message\x18\x01 \x01(\x0b\x32\".agentmesh.conversation.v1.Message\x12\x35\n\x06report\x18\x02 \x01(\x0b\x32%.agentmesh.conversation.v1.TurnReport\"\x93\x01\n\x14StreamMessageRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\t\x12=\n\x07options\x18\x04 \x01(\x0b\x32,.agentmesh.conversation.v1.GenerationOptions\"\x91\x01\n\x15StreamMessageResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x33\n\x07message\x18\x02 \x01(\x0b\x32\".agentmesh.conversation.v1.Message\x12\x35\n\x06report\x18\x03 \x01(\x0b\x32%.agentmesh.conversation.v1.TurnReport*T\n\x05Route\x12\x15\n\x11ROUTE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROUTE_MODEL\x10\x01\x12\x0f\n\x0bROUTE_CACHE\x10\x02\x12\x12\n\x0eROUTE_FALLBACK\x10\x03\x32\xec\x06\n\x13\x43onversationService\x12\x81\x01\n\x12\x43reateConversation\x12\x34.agentmesh.conversation.v1.CreateConversationRequest\x1a\x35.agentmesh.conversation.v1.CreateConversationResponse\x12x\n\x0fGetConversation\x12\x31.agentmesh.conversation.v1.GetConversationRequest\x1a\x32.agentmesh.conversation.v1.GetConversationResponse\x12~\n\x11ListConversations\x12\x33.agentmesh.conversation.v1.ListConversationsRequest\x1a\x34.agentmesh.conversation.v1.ListConversationsResponse\x12\x81\x01\n\x12\x44\x65leteConversation\x12\x34.agentmesh.conversation.v1.DeleteConversationRequest\x1a\x35.agentmesh.conversation.v1.DeleteConversationResponse\x12o\n\x0cListMessages\x12..agentmesh.conversation.v1.ListMessagesRequest\x1a/.agentmesh.conversation.v1.ListMessagesResponse\x12l\n\x0bSendMessage\x12-.agentmesh.conversation.v1.SendMessageRequest\x1a..agentmesh.conversation.v1.SendMessageResponse\x12t\n\rStreamMessage\x12/.agentmesh.conversation.v1.StreamMessageRequest\x1a\x30.agentmesh.conversation.v1.StreamMessageResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agentmesh.conversation.v1.conversation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROUTE']._serialized_start=2483
-  _globals['_ROUTE']._serialized_end=2567
+  _globals['_ROUTE']._serialized_start=2502
+  _globals['_ROUTE']._serialized_end=2586
   _globals['_CONVERSATION']._serialized_start=173
   _globals['_CONVERSATION']._serialized_end=368
   _globals['_MESSAGE']._serialized_start=371
   _globals['_MESSAGE']._serialized_end=526
-  _globals['_GENERATIONOPTIONS']._serialized_start=528
-  _globals['_GENERATIONOPTIONS']._serialized_end=649
-  _globals['_TURNREPORT']._serialized_start=652
-  _globals['_TURNREPORT']._serialized_end=1103
-  _globals['_CREATECONVERSATIONREQUEST']._serialized_start=1105
-  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=1190
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=1192
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=1283
-  _globals['_GETCONVERSATIONREQUEST']._serialized_start=1285
-  _globals['_GETCONVERSATIONREQUEST']._serialized_end=1334
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=1336
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=1424
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=1426
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=1491
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=1493
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=1609
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1611
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1683
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1685
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1713
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=1715
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=1800
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1802
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1903
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=1906
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=2051
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=2054
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=2183
-  _globals['_STREAMMESSAGEREQUEST']._serialized_start=2186
-  _globals['_STREAMMESSAGEREQUEST']._serialized_end=2333
-  _globals['_STREAMMESSAGERESPONSE']._serialized_start=2336
-  _globals['_STREAMMESSAGERESPONSE']._serialized_end=2481
-  _globals['_CONVERSATIONSERVICE']._serialized_start=2570
-  _globals['_CONVERSATIONSERVICE']._serialized_end=3446
+  _globals['_GENERATIONOPTIONS']._serialized_start=529
+  _globals['_GENERATIONOPTIONS']._serialized_end=668
+  _globals['_TURNREPORT']._serialized_start=671
+  _globals['_TURNREPORT']._serialized_end=1122
+  _globals['_CREATECONVERSATIONREQUEST']._serialized_start=1124
+  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=1209
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=1211
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=1302
+  _globals['_GETCONVERSATIONREQUEST']._serialized_start=1304
+  _globals['_GETCONVERSATIONREQUEST']._serialized_end=1353
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=1355
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=1443
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=1445
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=1510
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=1512
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=1628
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1630
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1702
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1704
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1732
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=1734
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=1819
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=1821
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=1922
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=1925
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=2070
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=2073
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=2202
+  _globals['_STREAMMESSAGEREQUEST']._serialized_start=2205
+  _globals['_STREAMMESSAGEREQUEST']._serialized_end=2352
+  _globals['_STREAMMESSAGERESPONSE']._serialized_start=2355
+  _globals['_STREAMMESSAGERESPONSE']._serialized_end=2500
+  _globals['_CONVERSATIONSERVICE']._serialized_start=2589
+  _globals['_CONVERSATIONSERVICE']._serialized_end=3465
 # @@protoc_insertion_point(module_scope)

@@ -146,6 +146,7 @@ class GenerationOptions(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     BYPASS_CACHE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     tier: _types_pb2.ModelTier.ValueType
     """How capable a model; ignored if `model` is set."""
     model: _builtins.str
@@ -154,6 +155,10 @@ class GenerationOptions(_message.Message):
     """The longest answer in tokens, 1 to 128,000; 0 means the service's default."""
     bypass_cache: _builtins.bool
     """Whether cached answers are neither used nor kept."""
+    language: _builtins.str
+    """The language to answer in, a BCP 47 tag of up to 35 letters, digits and hyphens, such as `de-CH`; empty leaves it
+    to the model.
+    """
     def __init__(
         self,
         *,
@@ -161,10 +166,11 @@ class GenerationOptions(_message.Message):
         model: _builtins.str = ...,
         max_tokens: _builtins.int = ...,
         bypass_cache: _builtins.bool = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypass_cache", b"bypass_cache", "max_tokens", b"max_tokens", "model", b"model", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bypass_cache", b"bypass_cache", "language", b"language", "max_tokens", b"max_tokens", "model", b"model", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,37 +26,75 @@ from agentmesh.types.v1 import types_pb2 as agentmesh_dot_types_dot_v1_dot_types
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0agentmesh/semantic_cache/v1/semantic_cache.proto\x12\x1b\x61gentmesh.semantic_cache.v1\x1a\x1e\x61gentmesh/types/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"\x94\x01\n\x05Scope\x12+\n\x04tier\x18\x01 \x01(\x0e\x32\x1d.agentmesh.types.v1.ModelTier\x12\r\n\x05model\x18\x02 \x01(\t\x12 \n\x18instructions_fingerprint\x18\x03 \x01(\t\x12\x1b\n\x13\x63ontext_fingerprint\x18\x04 \x01(\t\x12\x10\n\x08personal\x18\x05 \x01(\x08\"d\n\rLookupRequest\x12\x31\n\x05scope\x18\x01 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Scope\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nexact_only\x18\x03 \x01(\x08\"\xd7\x01\n\x03Hit\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12-\n\x05usage\x18\x03 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x04 \x01(\x03\x12-\n\x05layer\x18\x05 \x01(\x0e\x32\x1e.agentmesh.types.v1.CacheLayer\x12\x12\n\nsimilarity\x18\x06 \x01(\x02\x12&\n\x03\x61ge\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"R\n\x0eLookupResponse\x12-\n\x03hit\x18\x01 \x01(\x0b\x32 .agentmesh.semantic_cache.v1.Hit\x12\x11\n\tembedding\x18\x02 \x01(\x0c\"\x83\x02\n\nPutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x05scope\x18\x02 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Scope\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12-\n\x05usage\x18\x06 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x07 \x01(\x03\x12&\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tembedding\x18\t \x01(\x0c\"\x1f\n\x0bPutResponse\x12\x10\n\x08semantic\x18\x01 \x01(\x08\"\x11\n\x0fGetStatsRequest\"\xcd\x01\n\x10GetStatsResponse\x12\x14\n\x0clookup_count\x18\x01 \x01(\x03\x12\x1e\n\x16\x65xact_memory_hit_count\x18\x02 \x01(\x03\x12\x1d\n\x15\x65xact_redis_hit_count\x18\x03 \x01(\x03\x12\x1a\n\x12semantic_hit_count\x18\x04 \x01(\x03\x12\x11\n\tput_count\x18\x05 \x01(\x03\x12\x18\n\x10saved_usd_micros\x18\x06 \x01(\x03\x12\x1b\n\x13indexed_entry_count\x18\x07 \x01(\x03\"\x1d\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"Z\n\rEmbedResponse\x12:\n\nembeddings\x18\x01 \x03(\x0b\x32&.agentmesh.semantic_cache.v1.Embedding\x12\r\n\x05model\x18\x02 \x01(\t2\xbc\x02\n\x14SemanticCacheService\x12\x61\n\x06Lookup\x12*.agentmesh.semantic_cache.v1.LookupRequest\x1a+.agentmesh.semantic_cache.v1.LookupResponse\x12X\n\x03Put\x12\'.agentmesh.semantic_cache.v1.PutRequest\x1a(.agentmesh.semantic_cache.v1.PutResponse\x12g\n\x08GetStats\x12,.agentmesh.semantic_cache.v1.GetStatsRequest\x1a-.agentmesh.semantic_cache.v1.GetStatsResponse2r\n\x10\x45mbeddingService\x12^\n\x05\x45mbed\x12).agentmesh.semantic_cache.v1.EmbedRequest\x1a*.agentmesh.semantic_cache.v1.EmbedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0agentmesh/semantic_cache/v1/semantic_cache.proto\x12\x1b\x61gentmesh.semantic_cache.v1\x1a\x1e\x61gentmesh/types/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"\xd3\x01\n\x05Scope\x12+\n\x04tier\x18\x01 \x01(\x0e\x32\x1d.agentmesh.types.v1.ModelTier\x12\r\n\x05model\x18\x02 \x01(\t\x12 \n\x18instructions_fingerprint\x18\x03 \x01(\t\x12\x1b\n\x13\x63ontext_fingerprint\x18\x04 \x01(\t\x12\x15\n\x08personal\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12\x19\n\x11tools_fingerprint\x18\x06 \x01(\t\x12\x10\n\x08language\x18\x07 \x01(\tB\x0b\n\t_personal\"\xba\x01\n\rLookupRequest\x12\x31\n\x05scope\x18\x01 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Scope\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nexact_only\x18\x03 \x01(\x08\x12+\n\x08max_wait\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0emax_wrong_rate\x18\x05 \x01(\x01\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\x99\x02\n\x03Hit\x12\x0e\n\x06\x61nswer\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12-\n\x05usage\x18\x03 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x04 \x01(\x03\x12-\n\x05layer\x18\x05 \x01(\x0e\x32\x1e.agentmesh.types.v1.CacheLayer\x12\x12\n\nsimilarity\x18\x06 \x01(\x02\x12&\n\x03\x61ge\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11wrong_probability\x18\x08 \x01(\x02\x12\x15\n\rpiece_lengths\x18\t \x03(\r\x12\x0e\n\x06waited\x18\n \x01(\x08\">\n\x05Lease\x12\r\n\x05token\x18\x01 \x01(\x0c\x12&\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xe2\x01\n\tCandidate\x12\x12\n\nsimilarity\x18\x01 \x01(\x02\x12\x12\n\nrefused_by\x18\x02 \x01(\t\x12\x1e\n\x11wrong_probability\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x46\n\x08\x66\x65\x61tures\x18\x04 \x03(\x0b\x32\x34.agentmesh.semantic_cache.v1.Candidate.FeaturesEntry\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x42\x14\n\x12_wrong_probability\"\x84\x01\n\x0b\x45xplanation\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12:\n\ncandidates\x18\x02 \x03(\x0b\x32&.agentmesh.semantic_cache.v1.Candidate\x12\x11\n\tthreshold\x18\x03 \x01(\x02\x12\x16\n\x0emax_wrong_rate\x18\x04 \x01(\x01\"\xe3\x01\n\x0eLookupResponse\x12-\n\x03hit\x18\x01 \x01(\x0b\x32 .agentmesh.semantic_cache.v1.Hit\x12\x11\n\tembedding\x18\x02 \x01(\x0c\x12\x31\n\x05lease\x18\x03 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Lease\x12\x0f\n\x07receipt\x18\x04 \x01(\x0c\x12=\n\x0b\x65xplanation\x18\x05 \x01(\x0b\x32(.agentmesh.semantic_cache.v1.Explanation\x12\x0c\n\x04held\x18\x06 \x01(\x08\"\xce\x02\n\nPutRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x05scope\x18\x02 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Scope\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12-\n\x05usage\x18\x06 \x01(\x0b\x32\x1e.agentmesh.types.v1.TokenUsage\x12\x17\n\x0f\x63ost_usd_micros\x18\x07 \x01(\x03\x12&\n\x03ttl\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tembedding\x18\t \x01(\x0c\x12\x13\n\x0blease_token\x18\n \x01(\x0c\x12\x0f\n\x07receipt\x18\x0b \x01(\x0c\x12\x0c\n\x04tags\x18\x0c \x03(\t\x12\x15\n\rpiece_lengths\x18\r \x03(\r\"1\n\x0bPutResponse\x12\x10\n\x08semantic\x18\x01 \x01(\x08\x12\x10\n\x08outdated\x18\x02 \x01(\x08\"i\n\x11RenewLeaseRequest\x12\x31\n\x05scope\x18\x01 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Scope\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0blease_token\x18\x03 \x01(\x0c\"%\n\x12RenewLeaseResponse\x12\x0f\n\x07renewed\x18\x01 \x01(\x08\"\xa7\x01\n\x13ReleaseLeaseRequest\x12\x31\n\x05scope\x18\x01 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Scope\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x13\n\x0blease_token\x18\x03 \x01(\x0c\x12:\n\x06reason\x18\x04 \x01(\x0e\x32*.agentmesh.semantic_cache.v1.ReleaseReason\"\x16\n\x14ReleaseLeaseResponse\"N\n\x0b\x45ntryTarget\x12\x31\n\x05scope\x18\x01 \x01(\x0b\x32\".agentmesh.semantic_cache.v1.Scope\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xe2\x02\n\x0bScopePrefix\x12\x15\n\x08personal\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x30\n\x04tier\x18\x02 \x01(\x0e\x32\x1d.agentmesh.types.v1.ModelTierH\x01\x88\x01\x01\x12\x12\n\x05model\x18\x03 \x01(\tH\x02\x88\x01\x01\x12%\n\x18instructions_fingerprint\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x1e\n\x11tools_fingerprint\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x15\n\x08language\x18\x06 \x01(\tH\x05\x88\x01\x01\x12 \n\x13\x63ontext_fingerprint\x18\x07 \x01(\tH\x06\x88\x01\x01\x42\x0b\n\t_personalB\x07\n\x05_tierB\x08\n\x06_modelB\x1b\n\x19_instructions_fingerprintB\x14\n\x12_tools_fingerprintB\x0b\n\t_languageB\x16\n\x14_context_fingerprint\"\xd3\x01\n\x11InvalidateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x39\n\x05\x65ntry\x18\x02 \x01(\x0b\x32(.agentmesh.semantic_cache.v1.EntryTargetH\x00\x12@\n\x0cscope_prefix\x18\x03 \x01(\x0b\x32(.agentmesh.semantic_cache.v1.ScopePrefixH\x00\x12\r\n\x03tag\x18\x04 \x01(\tH\x00\x12\x14\n\neverything\x18\x05 \x01(\x08H\x00\x42\x08\n\x06target\"\x14\n\x12InvalidateResponse\"r\n\x14ReportOutcomeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07receipt\x18\x02 \x01(\x0c\x12\x35\n\x07outcome\x18\x03 \x01(\x0e\x32$.agentmesh.semantic_cache.v1.Outcome\"\x17\n\x15ReportOutcomeResponse\"\x11\n\x0fGetStatsRequest\"\x88\x03\n\x10GetStatsResponse\x12\x14\n\x0clookup_count\x18\x01 \x01(\x03\x12\x1e\n\x16\x65xact_memory_hit_count\x18\x02 \x01(\x03\x12\x1d\n\x15\x65xact_redis_hit_count\x18\x03 \x01(\x03\x12\x1a\n\x12semantic_hit_count\x18\x04 \x01(\x03\x12\x11\n\tput_count\x18\x05 \x01(\x03\x12\x18\n\x10saved_usd_micros\x18\x06 \x01(\x03\x12\x1b\n\x13indexed_entry_count\x18\x07 \x01(\x03\x12\x18\n\x10waited_hit_count\x18\x08 \x01(\x03\x12\x13\n\x0b\x61udit_count\x18\t \x01(\x03\x12\x19\n\x11unavailable_count\x18\n \x01(\x03\x12\x17\n\nwrong_rate\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0ewrong_rate_low\x18\x0c \x01(\x01\x12\x17\n\x0fwrong_rate_high\x18\r \x01(\x01\x12\x16\n\x0emax_wrong_rate\x18\x0e \x01(\x01\x42\r\n\x0b_wrong_rate\"7\n\x10\x45raseUserRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"(\n\x11\x45raseUserResponse\x12\x13\n\x0b\x65ntry_count\x18\x01 \x01(\x03\"\x1d\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\"i\n\rEmbedResponse\x12:\n\nembeddings\x18\x01 \x03(\x0b\x32&.agentmesh.semantic_cache.v1.Embedding\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t*k\n\rReleaseReason\x12\x1e\n\x1aRELEASE_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15RELEASE_REASON_FAILED\x10\x01\x12\x1f\n\x1bRELEASE_REASON_NOT_REUSABLE\x10\x02*H\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_RIGHT\x10\x01\x12\x11\n\rOUTCOME_WRONG\x10\x02\x32\xf3\x06\n\x14SemanticCacheService\x12\x61\n\x06Lookup\x12*.agentmesh.semantic_cache.v1.LookupRequest\x1a+.agentmesh.semantic_cache.v1.LookupResponse\x12X\n\x03Put\x12\'.agentmesh.semantic_cache.v1.PutRequest\x1a(.agentmesh.semantic_cache.v1.PutResponse\x12m\n\nRenewLease\x12..agentmesh.semantic_cache.v1.RenewLeaseRequest\x1a/.agentmesh.semantic_cache.v1.RenewLeaseResponse\x12s\n\x0cReleaseLease\x12\x30.agentmesh.semantic_cache.v1.ReleaseLeaseRequest\x1a\x31.agentmesh.semantic_cache.v1.ReleaseLeaseResponse\x12m\n\nInvalidate\x12..agentmesh.semantic_cache.v1.InvalidateRequest\x1a/.agentmesh.semantic_cache.v1.InvalidateResponse\x12v\n\rReportOutcome\x12\x31.agentmesh.semantic_cache.v1.ReportOutcomeRequest\x1a\x32.agentmesh.semantic_cache.v1.ReportOutcomeResponse\x12g\n\x08GetStats\x12,.agentmesh.semantic_cache.v1.GetStatsRequest\x1a-.agentmesh.semantic_cache.v1.GetStatsResponse\x12j\n\tEraseUser\x12-.agentmesh.semantic_cache.v1.EraseUserRequest\x1a..agentmesh.semantic_cache.v1.EraseUserResponse2r\n\x10\x45mbeddingService\x12^\n\x05\x45mbed\x12).agentmesh.semantic_cache.v1.EmbedRequest\x1a*.agentmesh.semantic_cache.v1.EmbedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'agentmesh.semantic_cache.v1.semantic_cache_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CANDIDATE_FEATURESENTRY']._loaded_options = None
+  _globals['_CANDIDATE_FEATURESENTRY']._serialized_options = b'8\001'
+  _globals['_RELEASEREASON']._serialized_start=3712
+  _globals['_RELEASEREASON']._serialized_end=3819
+  _globals['_OUTCOME']._serialized_start=3821
+  _globals['_OUTCOME']._serialized_end=3893
   _globals['_SCOPE']._serialized_start=146
-  _globals['_SCOPE']._serialized_end=294
-  _globals['_LOOKUPREQUEST']._serialized_start=296
-  _globals['_LOOKUPREQUEST']._serialized_end=396
-  _globals['_HIT']._serialized_start=399
-  _globals['_HIT']._serialized_end=614
-  _globals['_LOOKUPRESPONSE']._serialized_start=616
-  _globals['_LOOKUPRESPONSE']._serialized_end=698
-  _globals['_PUTREQUEST']._serialized_start=701
-  _globals['_PUTREQUEST']._serialized_end=960
-  _globals['_PUTRESPONSE']._serialized_start=962
-  _globals['_PUTRESPONSE']._serialized_end=993
-  _globals['_GETSTATSREQUEST']._serialized_start=995
-  _globals['_GETSTATSREQUEST']._serialized_end=1012
-  _globals['_GETSTATSRESPONSE']._serialized_start=1015
-  _globals['_GETSTATSRESPONSE']._serialized_end=1220
-  _globals['_EMBEDREQUEST']._serialized_start=1222
-  _globals['_EMBEDREQUEST']._serialized_end=1251
-  _globals['_EMBEDDING']._serialized_start=1253
-  _globals['_EMBEDDING']._serialized_end=1280
-  _globals['_EMBEDRESPONSE']._serialized_start=1282
-  _globals['_EMBEDRESPONSE']._serialized_end=1372
-  _globals['_SEMANTICCACHESERVICE']._serialized_start=1375
-  _globals['_SEMANTICCACHESERVICE']._serialized_end=1691
-  _globals['_EMBEDDINGSERVICE']._serialized_start=1693
-  _globals['_EMBEDDINGSERVICE']._serialized_end=1807
+  _globals['_SCOPE']._serialized_end=357
+  _globals['_LOOKUPREQUEST']._serialized_start=360
+  _globals['_LOOKUPREQUEST']._serialized_end=546
+  _globals['_HIT']._serialized_start=549
+  _globals['_HIT']._serialized_end=830
+  _globals['_LEASE']._serialized_start=832
+  _globals['_LEASE']._serialized_end=894
+  _globals['_CANDIDATE']._serialized_start=897
+  _globals['_CANDIDATE']._serialized_end=1123
+  _globals['_CANDIDATE_FEATURESENTRY']._serialized_start=1054
+  _globals['_CANDIDATE_FEATURESENTRY']._serialized_end=1101
+  _globals['_EXPLANATION']._serialized_start=1126
+  _globals['_EXPLANATION']._serialized_end=1258
+  _globals['_LOOKUPRESPONSE']._serialized_start=1261
+  _globals['_LOOKUPRESPONSE']._serialized_end=1488
+  _globals['_PUTREQUEST']._serialized_start=1491
+  _globals['_PUTREQUEST']._serialized_end=1825
+  _globals['_PUTRESPONSE']._serialized_start=1827
+  _globals['_PUTRESPONSE']._serialized_end=1876
+  _globals['_RENEWLEASEREQUEST']._serialized_start=1878
+  _globals['_RENEWLEASEREQUEST']._serialized_end=1983
+  _globals['_RENEWLEASERESPONSE']._serialized_start=1985
+  _globals['_RENEWLEASERESPONSE']._serialized_end=2022
+  _globals['_RELEASELEASEREQUEST']._serialized_start=2025
+  _globals['_RELEASELEASEREQUEST']._serialized_end=2192
+  _globals['_RELEASELEASERESPONSE']._serialized_start=2194
+  _globals['_RELEASELEASERESPONSE']._serialized_end=2216
+  _globals['_ENTRYTARGET']._serialized_start=2218
+  _globals['_ENTRYTARGET']._serialized_end=2296
+  _globals['_SCOPEPREFIX']._serialized_start=2299
+  _globals['_SCOPEPREFIX']._serialized_end=2653
+  _globals['_INVALIDATEREQUEST']._serialized_start=2656
+  _globals['_INVALIDATEREQUEST']._serialized_end=2867
+  _globals['_INVALIDATERESPONSE']._serialized_start=2869
+  _globals['_INVALIDATERESPONSE']._serialized_end=2889
+  _globals['_REPORTOUTCOMEREQUEST']._serialized_start=2891
+  _globals['_REPORTOUTCOMEREQUEST']._serialized_end=3005
+  _globals['_REPORTOUTCOMERESPONSE']._serialized_start=3007
+  _globals['_REPORTOUTCOMERESPONSE']._serialized_end=3030
+  _globals['_GETSTATSREQUEST']._serialized_start=3032
+  _globals['_GETSTATSREQUEST']._serialized_end=3049
+  _globals['_GETSTATSRESPONSE']._serialized_start=3052
+  _globals['_GETSTATSRESPONSE']._serialized_end=3444
+  _globals['_ERASEUSERREQUEST']._serialized_start=3446
+  _globals['_ERASEUSERREQUEST']._serialized_end=3501
+  _globals['_ERASEUSERRESPONSE']._serialized_start=3503
+  _globals['_ERASEUSERRESPONSE']._serialized_end=3543
+  _globals['_EMBEDREQUEST']._serialized_start=3545
+  _globals['_EMBEDREQUEST']._serialized_end=3574
+  _globals['_EMBEDDING']._serialized_start=3576
+  _globals['_EMBEDDING']._serialized_end=3603
+  _globals['_EMBEDRESPONSE']._serialized_start=3605
+  _globals['_EMBEDRESPONSE']._serialized_end=3710
+  _globals['_SEMANTICCACHESERVICE']._serialized_start=3896
+  _globals['_SEMANTICCACHESERVICE']._serialized_end=4779
+  _globals['_EMBEDDINGSERVICE']._serialized_start=4781
+  _globals['_EMBEDDINGSERVICE']._serialized_end=4895
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,54 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ReleaseReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReleaseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReleaseReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELEASE_REASON_UNSPECIFIED: _ReleaseReason.ValueType  # 0
+    """Not known; like FAILED."""
+    RELEASE_REASON_FAILED: _ReleaseReason.ValueType  # 1
+    """It failed: one of those who wait is to try next."""
+    RELEASE_REASON_NOT_REUSABLE: _ReleaseReason.ValueType  # 2
+    """There is an answer, but not one for others: all who wait make their own."""
+
+class ReleaseReason(_ReleaseReason, metaclass=_ReleaseReasonEnumTypeWrapper):
+    """Why there is no answer."""
+
+RELEASE_REASON_UNSPECIFIED: ReleaseReason.ValueType  # 0
+"""Not known; like FAILED."""
+RELEASE_REASON_FAILED: ReleaseReason.ValueType  # 1
+"""It failed: one of those who wait is to try next."""
+RELEASE_REASON_NOT_REUSABLE: ReleaseReason.ValueType  # 2
+"""There is an answer, but not one for others: all who wait make their own."""
+Global___ReleaseReason: _TypeAlias = ReleaseReason  # noqa: Y015
+
+class _Outcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
+    """Not set; never valid in a request."""
+    OUTCOME_RIGHT: _Outcome.ValueType  # 1
+    """The answer suited the question."""
+    OUTCOME_WRONG: _Outcome.ValueType  # 2
+    """The answer belonged to another question, or is no longer true."""
+
+class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+    """What turned out."""
+
+OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
+"""Not set; never valid in a request."""
+OUTCOME_RIGHT: Outcome.ValueType  # 1
+"""The answer suited the question."""
+OUTCOME_WRONG: Outcome.ValueType  # 2
+"""The answer belonged to another question, or is no longer true."""
+Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 @_typing.final
 class Scope(_message.Message):
@@ -31,6 +80,8 @@ class Scope(_message.Message):
     INSTRUCTIONS_FINGERPRINT_FIELD_NUMBER: _builtins.int
     CONTEXT_FINGERPRINT_FIELD_NUMBER: _builtins.int
     PERSONAL_FIELD_NUMBER: _builtins.int
+    TOOLS_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
     tier: _types_pb2.ModelTier.ValueType
     """The tier of model that answers."""
     model: _builtins.str
@@ -40,7 +91,13 @@ class Scope(_message.Message):
     context_fingerprint: _builtins.str
     """A digest of the history the answer depended on, up to 64 characters; empty for a conversation's first turn."""
     personal: _builtins.bool
-    """Whether the answer is for this user only. Personal entries are found by equal text alone."""
+    """Whether the answer is for this user only. Personal entries are found by equal text alone. Unset: it is personal
+    if a history or tools took part.
+    """
+    tools_fingerprint: _builtins.str
+    """A digest of the tools the model could use and of their definitions, up to 64 characters; empty for none."""
+    language: _builtins.str
+    """The language the answer is to be in, a BCP 47 tag of up to 35 characters such as `de-CH`; empty if nobody said."""
     def __init__(
         self,
         *,
@@ -48,13 +105,17 @@ class Scope(_message.Message):
         model: _builtins.str = ...,
         instructions_fingerprint: _builtins.str = ...,
         context_fingerprint: _builtins.str = ...,
-        personal: _builtins.bool = ...,
+        personal: _builtins.bool | None = ...,
+        tools_fingerprint: _builtins.str = ...,
+        language: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_personal", b"_personal", "personal", b"personal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_fingerprint", b"context_fingerprint", "instructions_fingerprint", b"instructions_fingerprint", "model", b"model", "personal", b"personal", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_personal", b"_personal", "context_fingerprint", b"context_fingerprint", "instructions_fingerprint", b"instructions_fingerprint", "language", b"language", "model", b"model", "personal", b"personal", "tier", b"tier", "tools_fingerprint", b"tools_fingerprint"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__personal: _TypeAlias = _typing.Literal["personal"]  # noqa: Y015
+    _WhichOneofArgType__personal: _TypeAlias = _typing.Literal["_personal", b"_personal"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__personal) -> _WhichOneofReturnType__personal | None: ...
 
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
@@ -67,13 +128,28 @@ class LookupRequest(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     EXACT_ONLY_FIELD_NUMBER: _builtins.int
+    MAX_WAIT_FIELD_NUMBER: _builtins.int
+    MAX_WRONG_RATE_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The question, 1 to 32,768 bytes of UTF-8."""
     exact_only: _builtins.bool
     """Whether only the same text counts."""
+    max_wrong_rate: _builtins.float
+    """The highest share of wrong answers among those served by meaning, more than 0 and at most 0.5. It can only be
+    stricter than the tenant's own; 0 means the tenant's own.
+    """
+    explain: _builtins.bool
+    """Whether to tell how the decision came about. For the same text nothing is decided."""
     @_builtins.property
     def scope(self) -> Global___Scope:
         """Where to look."""
+
+    @_builtins.property
+    def max_wait(self) -> _duration_pb2.Duration:
+        """How long the call may wait, up to 10 minutes, for an answer that another caller is having made. Unset: it does
+        not wait and gets no lease.
+        """
 
     def __init__(
         self,
@@ -81,10 +157,13 @@ class LookupRequest(_message.Message):
         scope: Global___Scope | None = ...,
         text: _builtins.str = ...,
         exact_only: _builtins.bool = ...,
+        max_wait: _duration_pb2.Duration | None = ...,
+        max_wrong_rate: _builtins.float = ...,
+        explain: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_wait", b"max_wait", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact_only", b"exact_only", "scope", b"scope", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact_only", b"exact_only", "explain", b"explain", "max_wait", b"max_wait", "max_wrong_rate", b"max_wrong_rate", "scope", b"scope", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -103,6 +182,9 @@ class Hit(_message.Message):
     LAYER_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
     AGE_FIELD_NUMBER: _builtins.int
+    WRONG_PROBABILITY_FIELD_NUMBER: _builtins.int
+    PIECE_LENGTHS_FIELD_NUMBER: _builtins.int
+    WAITED_FIELD_NUMBER: _builtins.int
     answer: _builtins.str
     """The answer."""
     model: _builtins.str
@@ -113,6 +195,10 @@ class Hit(_message.Message):
     """Which layer found it."""
     similarity: _builtins.float
     """Cosine similarity of the two questions, 0 to 1; 1 for the same text."""
+    wrong_probability: _builtins.float
+    """How likely it is wrong for this question, by what was learned, 0 to 1; 0 for the same text."""
+    waited: _builtins.bool
+    """Whether this call waited for another's answer."""
     @_builtins.property
     def usage(self) -> _types_pb2.TokenUsage:
         """The tokens its making took, which this hit saves."""
@@ -120,6 +206,10 @@ class Hit(_message.Message):
     @_builtins.property
     def age(self) -> _duration_pb2.Duration:
         """How long ago it was put."""
+
+    @_builtins.property
+    def piece_lengths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How the answer was streamed when it was made: the lengths of its pieces in characters. Empty: in one piece."""
 
     def __init__(
         self,
@@ -131,14 +221,139 @@ class Hit(_message.Message):
         layer: _types_pb2.CacheLayer.ValueType = ...,
         similarity: _builtins.float = ...,
         age: _duration_pb2.Duration | None = ...,
+        wrong_probability: _builtins.float = ...,
+        piece_lengths: _abc.Iterable[_builtins.int] | None = ...,
+        waited: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "answer", b"answer", "cost_usd_micros", b"cost_usd_micros", "layer", b"layer", "model", b"model", "similarity", b"similarity", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "answer", b"answer", "cost_usd_micros", b"cost_usd_micros", "layer", b"layer", "model", b"model", "piece_lengths", b"piece_lengths", "similarity", b"similarity", "usage", b"usage", "waited", b"waited", "wrong_probability", b"wrong_probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hit: _TypeAlias = Hit  # noqa: Y015
+
+@_typing.final
+class Lease(_message.Message):
+    """The right and the duty to have an answer made. Others wait for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    token: _builtins.bytes
+    """Goes back with Put, RenewLease and ReleaseLease."""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """Until when the others wait, unless it is renewed."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.bytes = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["token", b"token", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lease: _TypeAlias = Lease  # noqa: Y015
+
+@_typing.final
+class Candidate(_message.Message):
+    """A candidate the decision looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FeaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    REFUSED_BY_FIELD_NUMBER: _builtins.int
+    WRONG_PROBABILITY_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    similarity: _builtins.float
+    """Cosine similarity of the two questions, -1 to 1."""
+    refused_by: _builtins.str
+    """Which rule refused it before any score was asked, such as `numbers`; empty if none did."""
+    wrong_probability: _builtins.float
+    """How likely its answer is wrong for this question, 0 to 1; unset if a rule refused it."""
+    @_builtins.property
+    def features(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What the probability was computed from, by name."""
+
+    def __init__(
+        self,
+        *,
+        similarity: _builtins.float = ...,
+        refused_by: _builtins.str = ...,
+        wrong_probability: _builtins.float | None = ...,
+        features: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_wrong_probability", b"_wrong_probability", "wrong_probability", b"wrong_probability"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_wrong_probability", b"_wrong_probability", "features", b"features", "refused_by", b"refused_by", "similarity", b"similarity", "wrong_probability", b"wrong_probability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__wrong_probability: _TypeAlias = _typing.Literal["wrong_probability"]  # noqa: Y015
+    _WhichOneofArgType__wrong_probability: _TypeAlias = _typing.Literal["_wrong_probability", b"_wrong_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wrong_probability) -> _WhichOneofReturnType__wrong_probability | None: ...
+
+Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """How a decision came about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    MAX_WRONG_RATE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """In words."""
+    threshold: _builtins.float
+    """The highest probability of being wrong that is served, 0 to 1."""
+    max_wrong_rate: _builtins.float
+    """The highest share of wrong answers among those served, as applied."""
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
+        """Those that were looked at, the most similar first."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        candidates: _abc.Iterable[Global___Candidate] | None = ...,
+        threshold: _builtins.float = ...,
+        max_wrong_rate: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "max_wrong_rate", b"max_wrong_rate", "reason", b"reason", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
 
 @_typing.final
 class LookupResponse(_message.Message):
@@ -148,21 +363,41 @@ class LookupResponse(_message.Message):
 
     HIT_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     embedding: _builtins.bytes
     """On a miss after a search by meaning: the question's embedding (float32, little endian), for Put."""
+    receipt: _builtins.bytes
+    """Stands for what was decided: goes back with Put (after a miss) and ReportOutcome (after a hit). Up to 1 KiB."""
+    held: _builtins.bool
+    """On a miss after `max_wait`: another caller is still having the answer made, and to ask again is to go on waiting."""
     @_builtins.property
     def hit(self) -> Global___Hit:
         """The answer; unset means a miss."""
+
+    @_builtins.property
+    def lease(self) -> Global___Lease:
+        """On a miss of a caller that was willing to wait: it is to have the answer made. Unset: make it without one."""
+
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """Set if it was asked for."""
 
     def __init__(
         self,
         *,
         hit: Global___Hit | None = ...,
         embedding: _builtins.bytes = ...,
+        lease: Global___Lease | None = ...,
+        receipt: _builtins.bytes = ...,
+        explanation: Global___Explanation | None = ...,
+        held: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hit", b"hit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "hit", b"hit", "lease", b"lease"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "hit", b"hit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "explanation", b"explanation", "held", b"held", "hit", b"hit", "lease", b"lease", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -183,6 +418,10 @@ class PutRequest(_message.Message):
     COST_USD_MICROS_FIELD_NUMBER: _builtins.int
     TTL_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
+    LEASE_TOKEN_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    PIECE_LENGTHS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID; repeating it is safe."""
     text: _builtins.str
@@ -192,9 +431,13 @@ class PutRequest(_message.Message):
     model: _builtins.str
     """The model that wrote it."""
     cost_usd_micros: _builtins.int
-    """What its making cost, in micro-dollars; not negative."""
+    """What its making cost, in micro-dollars, 0 to 10^12."""
     embedding: _builtins.bytes
     """From the Lookup that missed; empty lets the service compute it when it is needed."""
+    lease_token: _builtins.bytes
+    """The token of the lease it was made under; empty if there was none."""
+    receipt: _builtins.bytes
+    """From the Lookup that missed: lets the cache learn whether what it did not serve would have been right."""
     @_builtins.property
     def scope(self) -> Global___Scope:
         """Where to keep it."""
@@ -205,7 +448,17 @@ class PutRequest(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long to keep it; unset means the service's default."""
+        """How long to keep it; unset means the tenant's default."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it can be invalidated by, such as `product:4711`: up to 16 of 1 to 100 characters."""
+
+    @_builtins.property
+    def piece_lengths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How it was streamed: the lengths of its pieces in characters, up to 65,536; their sum is the answer's length.
+        Empty: in one piece.
+        """
 
     def __init__(
         self,
@@ -219,10 +472,14 @@ class PutRequest(_message.Message):
         cost_usd_micros: _builtins.int = ...,
         ttl: _duration_pb2.Duration | None = ...,
         embedding: _builtins.bytes = ...,
+        lease_token: _builtins.bytes = ...,
+        receipt: _builtins.bytes = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        piece_lengths: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope", "ttl", b"ttl", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cost_usd_micros", b"cost_usd_micros", "embedding", b"embedding", "model", b"model", "request_id", b"request_id", "scope", b"scope", "text", b"text", "ttl", b"ttl", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "cost_usd_micros", b"cost_usd_micros", "embedding", b"embedding", "lease_token", b"lease_token", "model", b"model", "piece_lengths", b"piece_lengths", "receipt", b"receipt", "request_id", b"request_id", "scope", b"scope", "tags", b"tags", "text", b"text", "ttl", b"ttl", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -235,20 +492,340 @@ class PutResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEMANTIC_FIELD_NUMBER: _builtins.int
+    OUTDATED_FIELD_NUMBER: _builtins.int
     semantic: _builtins.bool
     """Whether it can also be found by meaning."""
+    outdated: _builtins.bool
+    """Whether it was not kept, because its making began before an Invalidate or before that of a newer answer."""
     def __init__(
         self,
         *,
         semantic: _builtins.bool = ...,
+        outdated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["semantic", b"semantic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outdated", b"outdated", "semantic", b"semantic"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PutResponse: _TypeAlias = PutResponse  # noqa: Y015
+
+@_typing.final
+class RenewLeaseRequest(_message.Message):
+    """Asks for more time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LEASE_TOKEN_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The question it is for."""
+    lease_token: _builtins.bytes
+    """From Lookup."""
+    @_builtins.property
+    def scope(self) -> Global___Scope:
+        """Of the lease."""
+
+    def __init__(
+        self,
+        *,
+        scope: Global___Scope | None = ...,
+        text: _builtins.str = ...,
+        lease_token: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_token", b"lease_token", "scope", b"scope", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLeaseRequest: _TypeAlias = RenewLeaseRequest  # noqa: Y015
+
+@_typing.final
+class RenewLeaseResponse(_message.Message):
+    """The answer to a request for more time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RENEWED_FIELD_NUMBER: _builtins.int
+    renewed: _builtins.bool
+    """Whether the lease still stood; if not, others no longer wait."""
+    def __init__(
+        self,
+        *,
+        renewed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["renewed", b"renewed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewLeaseResponse: _TypeAlias = RenewLeaseResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseLeaseRequest(_message.Message):
+    """Gives a lease back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LEASE_TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The question it is for."""
+    lease_token: _builtins.bytes
+    """From Lookup."""
+    reason: Global___ReleaseReason.ValueType
+    """Why."""
+    @_builtins.property
+    def scope(self) -> Global___Scope:
+        """Of the lease."""
+
+    def __init__(
+        self,
+        *,
+        scope: Global___Scope | None = ...,
+        text: _builtins.str = ...,
+        lease_token: _builtins.bytes = ...,
+        reason: Global___ReleaseReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_token", b"lease_token", "reason", b"reason", "scope", b"scope", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseLeaseRequest: _TypeAlias = ReleaseLeaseRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseLeaseResponse(_message.Message):
+    """Acknowledges a release. One that came too late is no error."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseLeaseResponse: _TypeAlias = ReleaseLeaseResponse  # noqa: Y015
+
+@_typing.final
+class EntryTarget(_message.Message):
+    """One entry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Its question."""
+    @_builtins.property
+    def scope(self) -> Global___Scope:
+        """Where it is."""
+
+    def __init__(
+        self,
+        *,
+        scope: Global___Scope | None = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntryTarget: _TypeAlias = EntryTarget  # noqa: Y015
+
+@_typing.final
+class ScopePrefix(_message.Message):
+    """The beginning of a scope, in this order: every field that is set needs all before it to be set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSONAL_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    INSTRUCTIONS_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    TOOLS_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    CONTEXT_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    personal: _builtins.bool
+    """Personal: the entries of the caller's own user. Not: the shared ones."""
+    tier: _types_pb2.ModelTier.ValueType
+    """The tier."""
+    model: _builtins.str
+    """The model."""
+    instructions_fingerprint: _builtins.str
+    """The digest of the instructions."""
+    tools_fingerprint: _builtins.str
+    """The digest of the tools."""
+    language: _builtins.str
+    """The language."""
+    context_fingerprint: _builtins.str
+    """The digest of the history."""
+    def __init__(
+        self,
+        *,
+        personal: _builtins.bool | None = ...,
+        tier: _types_pb2.ModelTier.ValueType | None = ...,
+        model: _builtins.str | None = ...,
+        instructions_fingerprint: _builtins.str | None = ...,
+        tools_fingerprint: _builtins.str | None = ...,
+        language: _builtins.str | None = ...,
+        context_fingerprint: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_context_fingerprint", b"_context_fingerprint", "_instructions_fingerprint", b"_instructions_fingerprint", "_language", b"_language", "_model", b"_model", "_personal", b"_personal", "_tier", b"_tier", "_tools_fingerprint", b"_tools_fingerprint", "context_fingerprint", b"context_fingerprint", "instructions_fingerprint", b"instructions_fingerprint", "language", b"language", "model", b"model", "personal", b"personal", "tier", b"tier", "tools_fingerprint", b"tools_fingerprint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_fingerprint", b"_context_fingerprint", "_instructions_fingerprint", b"_instructions_fingerprint", "_language", b"_language", "_model", b"_model", "_personal", b"_personal", "_tier", b"_tier", "_tools_fingerprint", b"_tools_fingerprint", "context_fingerprint", b"context_fingerprint", "instructions_fingerprint", b"instructions_fingerprint", "language", b"language", "model", b"model", "personal", b"personal", "tier", b"tier", "tools_fingerprint", b"tools_fingerprint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__context_fingerprint: _TypeAlias = _typing.Literal["context_fingerprint"]  # noqa: Y015
+    _WhichOneofArgType__context_fingerprint: _TypeAlias = _typing.Literal["_context_fingerprint", b"_context_fingerprint"]  # noqa: Y015
+    _WhichOneofReturnType__instructions_fingerprint: _TypeAlias = _typing.Literal["instructions_fingerprint"]  # noqa: Y015
+    _WhichOneofArgType__instructions_fingerprint: _TypeAlias = _typing.Literal["_instructions_fingerprint", b"_instructions_fingerprint"]  # noqa: Y015
+    _WhichOneofReturnType__language: _TypeAlias = _typing.Literal["language"]  # noqa: Y015
+    _WhichOneofArgType__language: _TypeAlias = _typing.Literal["_language", b"_language"]  # noqa: Y015
+    _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
+    _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__personal: _TypeAlias = _typing.Literal["personal"]  # noqa: Y015
+    _WhichOneofArgType__personal: _TypeAlias = _typing.Literal["_personal", b"_personal"]  # noqa: Y015
+    _WhichOneofReturnType__tier: _TypeAlias = _typing.Literal["tier"]  # noqa: Y015
+    _WhichOneofArgType__tier: _TypeAlias = _typing.Literal["_tier", b"_tier"]  # noqa: Y015
+    _WhichOneofReturnType__tools_fingerprint: _TypeAlias = _typing.Literal["tools_fingerprint"]  # noqa: Y015
+    _WhichOneofArgType__tools_fingerprint: _TypeAlias = _typing.Literal["_tools_fingerprint", b"_tools_fingerprint"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__context_fingerprint) -> _WhichOneofReturnType__context_fingerprint | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__instructions_fingerprint) -> _WhichOneofReturnType__instructions_fingerprint | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__language) -> _WhichOneofReturnType__language | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__personal) -> _WhichOneofReturnType__personal | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tier) -> _WhichOneofReturnType__tier | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tools_fingerprint) -> _WhichOneofReturnType__tools_fingerprint | None: ...
+
+Global___ScopePrefix: _TypeAlias = ScopePrefix  # noqa: Y015
+
+@_typing.final
+class InvalidateRequest(_message.Message):
+    """What is not to be served any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SCOPE_PREFIX_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    EVERYTHING_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID; repeating it is safe."""
+    tag: _builtins.str
+    """Every entry with this tag, 1 to 100 characters."""
+    everything: _builtins.bool
+    """Every entry of the tenant; must be true."""
+    @_builtins.property
+    def entry(self) -> Global___EntryTarget:
+        """One entry."""
+
+    @_builtins.property
+    def scope_prefix(self) -> Global___ScopePrefix:
+        """Every entry whose scope begins like this."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        entry: Global___EntryTarget | None = ...,
+        scope_prefix: Global___ScopePrefix | None = ...,
+        tag: _builtins.str = ...,
+        everything: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "everything", b"everything", "scope_prefix", b"scope_prefix", "tag", b"tag", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "everything", b"everything", "request_id", b"request_id", "scope_prefix", b"scope_prefix", "tag", b"tag", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["entry", "scope_prefix", "tag", "everything"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
+
+Global___InvalidateRequest: _TypeAlias = InvalidateRequest  # noqa: Y015
+
+@_typing.final
+class InvalidateResponse(_message.Message):
+    """Acknowledges an invalidation that every replica has heard of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvalidateResponse: _TypeAlias = InvalidateResponse  # noqa: Y015
+
+@_typing.final
+class ReportOutcomeRequest(_message.Message):
+    """Tells what turned out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID; repeating it is safe."""
+    receipt: _builtins.bytes
+    """From the Lookup that served the answer."""
+    outcome: Global___Outcome.ValueType
+    """What turned out."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        receipt: _builtins.bytes = ...,
+        outcome: Global___Outcome.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "receipt", b"receipt", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportOutcomeRequest: _TypeAlias = ReportOutcomeRequest  # noqa: Y015
+
+@_typing.final
+class ReportOutcomeResponse(_message.Message):
+    """Acknowledges an outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportOutcomeResponse: _TypeAlias = ReportOutcomeResponse  # noqa: Y015
 
 @_typing.final
 class GetStatsRequest(_message.Message):
@@ -280,6 +857,13 @@ class GetStatsResponse(_message.Message):
     PUT_COUNT_FIELD_NUMBER: _builtins.int
     SAVED_USD_MICROS_FIELD_NUMBER: _builtins.int
     INDEXED_ENTRY_COUNT_FIELD_NUMBER: _builtins.int
+    WAITED_HIT_COUNT_FIELD_NUMBER: _builtins.int
+    AUDIT_COUNT_FIELD_NUMBER: _builtins.int
+    UNAVAILABLE_COUNT_FIELD_NUMBER: _builtins.int
+    WRONG_RATE_FIELD_NUMBER: _builtins.int
+    WRONG_RATE_LOW_FIELD_NUMBER: _builtins.int
+    WRONG_RATE_HIGH_FIELD_NUMBER: _builtins.int
+    MAX_WRONG_RATE_FIELD_NUMBER: _builtins.int
     lookup_count: _builtins.int
     """Questions asked."""
     exact_memory_hit_count: _builtins.int
@@ -294,6 +878,20 @@ class GetStatsResponse(_message.Message):
     """What the hits' answers had cost when they were made, in micro-dollars."""
     indexed_entry_count: _builtins.int
     """Entries that can be found by meaning on the replica that answers."""
+    waited_hit_count: _builtins.int
+    """Answered with what another caller was having made; also counted in the layer that brought it."""
+    audit_count: _builtins.int
+    """Would-be hits by meaning that were held back, to see whether they would have been right."""
+    unavailable_count: _builtins.int
+    """Layers that could not be asked."""
+    wrong_rate: _builtins.float
+    """The share of wrong answers among those served by meaning, estimated from audits, 0 to 1; unset before the first."""
+    wrong_rate_low: _builtins.float
+    """The lower end of its 90% interval."""
+    wrong_rate_high: _builtins.float
+    """The upper end of its 90% interval; 1 before the first audit."""
+    max_wrong_rate: _builtins.float
+    """The share that is allowed."""
     def __init__(
         self,
         *,
@@ -304,14 +902,71 @@ class GetStatsResponse(_message.Message):
         put_count: _builtins.int = ...,
         saved_usd_micros: _builtins.int = ...,
         indexed_entry_count: _builtins.int = ...,
+        waited_hit_count: _builtins.int = ...,
+        audit_count: _builtins.int = ...,
+        unavailable_count: _builtins.int = ...,
+        wrong_rate: _builtins.float | None = ...,
+        wrong_rate_low: _builtins.float = ...,
+        wrong_rate_high: _builtins.float = ...,
+        max_wrong_rate: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_wrong_rate", b"_wrong_rate", "wrong_rate", b"wrong_rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_wrong_rate", b"_wrong_rate", "audit_count", b"audit_count", "exact_memory_hit_count", b"exact_memory_hit_count", "exact_redis_hit_count", b"exact_redis_hit_count", "indexed_entry_count", b"indexed_entry_count", "lookup_count", b"lookup_count", "max_wrong_rate", b"max_wrong_rate", "put_count", b"put_count", "saved_usd_micros", b"saved_usd_micros", "semantic_hit_count", b"semantic_hit_count", "unavailable_count", b"unavailable_count", "waited_hit_count", b"waited_hit_count", "wrong_rate", b"wrong_rate", "wrong_rate_high", b"wrong_rate_high", "wrong_rate_low", b"wrong_rate_low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__wrong_rate: _TypeAlias = _typing.Literal["wrong_rate"]  # noqa: Y015
+    _WhichOneofArgType__wrong_rate: _TypeAlias = _typing.Literal["_wrong_rate", b"_wrong_rate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wrong_rate) -> _WhichOneofReturnType__wrong_rate | None: ...
+
+Global___GetStatsResponse: _TypeAlias = GetStatsResponse  # noqa: Y015
+
+@_typing.final
+class EraseUserRequest(_message.Message):
+    """Whose entries are to go."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """A UUID; repeating it is safe."""
+    user_id: _builtins.str
+    """The user inside the caller's tenant, 1 to 128 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact_memory_hit_count", b"exact_memory_hit_count", "exact_redis_hit_count", b"exact_redis_hit_count", "indexed_entry_count", b"indexed_entry_count", "lookup_count", b"lookup_count", "put_count", b"put_count", "saved_usd_micros", b"saved_usd_micros", "semantic_hit_count", b"semantic_hit_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetStatsResponse: _TypeAlias = GetStatsResponse  # noqa: Y015
+Global___EraseUserRequest: _TypeAlias = EraseUserRequest  # noqa: Y015
+
+@_typing.final
+class EraseUserResponse(_message.Message):
+    """What went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_COUNT_FIELD_NUMBER: _builtins.int
+    entry_count: _builtins.int
+    """Entries deleted."""
+    def __init__(
+        self,
+        *,
+        entry_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_count", b"entry_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseUserResponse: _TypeAlias = EraseUserResponse  # noqa: Y015
 
 @_typing.final
 class EmbedRequest(_message.Message):
@@ -369,8 +1024,11 @@ class EmbedResponse(_message.Message):
 
     EMBEDDINGS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    SPACE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The embedding model's id."""
+    space: _builtins.str
+    """Names the space of the vectors: only those with an equal one can be compared."""
     @_builtins.property
     def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
         """One per text, in their order."""
@@ -380,10 +1038,11 @@ class EmbedResponse(_message.Message):
         *,
         embeddings: _abc.Iterable[Global___Embedding] | None = ...,
         model: _builtins.str = ...,
+        space: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["embeddings", b"embeddings", "model", b"model", "space", b"space"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

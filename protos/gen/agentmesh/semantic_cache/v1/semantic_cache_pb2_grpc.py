@@ -46,10 +46,35 @@ class SemanticCacheServiceStub:
                 request_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.PutRequest.SerializeToString,
                 response_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.PutResponse.FromString,
                 _registered_method=True)
+        self.RenewLease = channel.unary_unary(
+                '/agentmesh.semantic_cache.v1.SemanticCacheService/RenewLease',
+                request_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.RenewLeaseRequest.SerializeToString,
+                response_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.RenewLeaseResponse.FromString,
+                _registered_method=True)
+        self.ReleaseLease = channel.unary_unary(
+                '/agentmesh.semantic_cache.v1.SemanticCacheService/ReleaseLease',
+                request_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReleaseLeaseRequest.SerializeToString,
+                response_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReleaseLeaseResponse.FromString,
+                _registered_method=True)
+        self.Invalidate = channel.unary_unary(
+                '/agentmesh.semantic_cache.v1.SemanticCacheService/Invalidate',
+                request_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.InvalidateRequest.SerializeToString,
+                response_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.InvalidateResponse.FromString,
+                _registered_method=True)
+        self.ReportOutcome = channel.unary_unary(
+                '/agentmesh.semantic_cache.v1.SemanticCacheService/ReportOutcome',
+                request_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReportOutcomeRequest.SerializeToString,
+                response_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReportOutcomeResponse.FromString,
+                _registered_method=True)
         self.GetStats = channel.unary_unary(
                 '/agentmesh.semantic_cache.v1.SemanticCacheService/GetStats',
                 request_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.GetStatsResponse.FromString,
+                _registered_method=True)
+        self.EraseUser = channel.unary_unary(
+                '/agentmesh.semantic_cache.v1.SemanticCacheService/EraseUser',
+                request_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.EraseUserRequest.SerializeToString,
+                response_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.EraseUserResponse.FromString,
                 _registered_method=True)
 
 
@@ -60,14 +85,44 @@ class SemanticCacheServiceServicer:
 
     def Lookup(self, request, context):
         """Lookup finds an answer for a question in a scope: the same text first, then the same meaning.
-        A miss is not an error.
+        A miss is not an error. A caller that is willing to wait gets either the answer that another caller is
+        having made for the same question, or a lease: it is the one to have it made.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Put(self, request, context):
-        """Put keeps an answer until it expires.
+        """Put keeps an answer until it expires, and ends the lease it was made under.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewLease(self, request, context):
+        """RenewLease prolongs a lease while its answer is being made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseLease(self, request, context):
+        """ReleaseLease gives a lease back without an answer, so that those who wait need not wait for its end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Invalidate(self, request, context):
+        """Invalidate makes entries unfindable: one, all under a prefix of scope, all with a tag, or all of the tenant.
+        Once it returns no replica serves any of them; nor an answer whose making began before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportOutcome(self, request, context):
+        """ReportOutcome tells whether an answer that was served was right. The cache learns from it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,6 +130,13 @@ class SemanticCacheServiceServicer:
 
     def GetStats(self, request, context):
         """GetStats returns what the caller's tenant got out of the cache. Counters start with the service's store.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseUser(self, request, context):
+        """EraseUser deletes every entry that a user of the caller's tenant put, shared ones included.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,10 +155,35 @@ def add_SemanticCacheServiceServicer_to_server(servicer, server):
                     request_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.PutRequest.FromString,
                     response_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.PutResponse.SerializeToString,
             ),
+            'RenewLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewLease,
+                    request_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.RenewLeaseRequest.FromString,
+                    response_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.RenewLeaseResponse.SerializeToString,
+            ),
+            'ReleaseLease': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseLease,
+                    request_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReleaseLeaseRequest.FromString,
+                    response_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReleaseLeaseResponse.SerializeToString,
+            ),
+            'Invalidate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Invalidate,
+                    request_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.InvalidateRequest.FromString,
+                    response_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.InvalidateResponse.SerializeToString,
+            ),
+            'ReportOutcome': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportOutcome,
+                    request_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReportOutcomeRequest.FromString,
+                    response_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReportOutcomeResponse.SerializeToString,
+            ),
             'GetStats': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStats,
                     request_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.GetStatsRequest.FromString,
                     response_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.GetStatsResponse.SerializeToString,
+            ),
+            'EraseUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseUser,
+                    request_deserializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.EraseUserRequest.FromString,
+                    response_serializer=agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.EraseUserResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -166,6 +253,114 @@ class SemanticCacheService:
             _registered_method=True)
 
     @staticmethod
+    def RenewLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentmesh.semantic_cache.v1.SemanticCacheService/RenewLease',
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.RenewLeaseRequest.SerializeToString,
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.RenewLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseLease(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentmesh.semantic_cache.v1.SemanticCacheService/ReleaseLease',
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReleaseLeaseRequest.SerializeToString,
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReleaseLeaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Invalidate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentmesh.semantic_cache.v1.SemanticCacheService/Invalidate',
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.InvalidateRequest.SerializeToString,
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.InvalidateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportOutcome(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentmesh.semantic_cache.v1.SemanticCacheService/ReportOutcome',
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReportOutcomeRequest.SerializeToString,
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.ReportOutcomeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetStats(request,
             target,
             options=(),
@@ -182,6 +377,33 @@ class SemanticCacheService:
             '/agentmesh.semantic_cache.v1.SemanticCacheService/GetStats',
             agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.GetStatsRequest.SerializeToString,
             agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.GetStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/agentmesh.semantic_cache.v1.SemanticCacheService/EraseUser',
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.EraseUserRequest.SerializeToString,
+            agentmesh_dot_semantic__cache_dot_v1_dot_semantic__cache__pb2.EraseUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,12 +37,25 @@ class SemanticCacheServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SemanticCacheServiceAsyncStub: ...
     Lookup: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.LookupRequest, _semantic_cache_pb2.LookupResponse]
     """Lookup finds an answer for a question in a scope: the same text first, then the same meaning.
-    A miss is not an error.
+    A miss is not an error. A caller that is willing to wait gets either the answer that another caller is
+    having made for the same question, or a lease: it is the one to have it made.
     """
     Put: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.PutRequest, _semantic_cache_pb2.PutResponse]
-    """Put keeps an answer until it expires."""
+    """Put keeps an answer until it expires, and ends the lease it was made under."""
+    RenewLease: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.RenewLeaseRequest, _semantic_cache_pb2.RenewLeaseResponse]
+    """RenewLease prolongs a lease while its answer is being made."""
+    ReleaseLease: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.ReleaseLeaseRequest, _semantic_cache_pb2.ReleaseLeaseResponse]
+    """ReleaseLease gives a lease back without an answer, so that those who wait need not wait for its end."""
+    Invalidate: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.InvalidateRequest, _semantic_cache_pb2.InvalidateResponse]
+    """Invalidate makes entries unfindable: one, all under a prefix of scope, all with a tag, or all of the tenant.
+    Once it returns no replica serves any of them; nor an answer whose making began before.
+    """
+    ReportOutcome: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.ReportOutcomeRequest, _semantic_cache_pb2.ReportOutcomeResponse]
+    """ReportOutcome tells whether an answer that was served was right. The cache learns from it."""
     GetStats: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.GetStatsRequest, _semantic_cache_pb2.GetStatsResponse]
     """GetStats returns what the caller's tenant got out of the cache. Counters start with the service's store."""
+    EraseUser: _grpc.UnaryUnaryMultiCallable[_semantic_cache_pb2.EraseUserRequest, _semantic_cache_pb2.EraseUserResponse]
+    """EraseUser deletes every entry that a user of the caller's tenant put, shared ones included."""
 
 @_typing.type_check_only
 class SemanticCacheServiceAsyncStub(SemanticCacheServiceStub):
@@ -53,12 +66,25 @@ class SemanticCacheServiceAsyncStub(SemanticCacheServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Lookup: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.LookupRequest, _semantic_cache_pb2.LookupResponse]  # type: ignore[assignment]
     """Lookup finds an answer for a question in a scope: the same text first, then the same meaning.
-    A miss is not an error.
+    A miss is not an error. A caller that is willing to wait gets either the answer that another caller is
+    having made for the same question, or a lease: it is the one to have it made.
     """
     Put: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.PutRequest, _semantic_cache_pb2.PutResponse]  # type: ignore[assignment]
-    """Put keeps an answer until it expires."""
+    """Put keeps an answer until it expires, and ends the lease it was made under."""
+    RenewLease: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.RenewLeaseRequest, _semantic_cache_pb2.RenewLeaseResponse]  # type: ignore[assignment]
+    """RenewLease prolongs a lease while its answer is being made."""
+    ReleaseLease: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.ReleaseLeaseRequest, _semantic_cache_pb2.ReleaseLeaseResponse]  # type: ignore[assignment]
+    """ReleaseLease gives a lease back without an answer, so that those who wait need not wait for its end."""
+    Invalidate: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.InvalidateRequest, _semantic_cache_pb2.InvalidateResponse]  # type: ignore[assignment]
+    """Invalidate makes entries unfindable: one, all under a prefix of scope, all with a tag, or all of the tenant.
+    Once it returns no replica serves any of them; nor an answer whose making began before.
+    """
+    ReportOutcome: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.ReportOutcomeRequest, _semantic_cache_pb2.ReportOutcomeResponse]  # type: ignore[assignment]
+    """ReportOutcome tells whether an answer that was served was right. The cache learns from it."""
     GetStats: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.GetStatsRequest, _semantic_cache_pb2.GetStatsResponse]  # type: ignore[assignment]
     """GetStats returns what the caller's tenant got out of the cache. Counters start with the service's store."""
+    EraseUser: _aio.UnaryUnaryMultiCallable[_semantic_cache_pb2.EraseUserRequest, _semantic_cache_pb2.EraseUserResponse]  # type: ignore[assignment]
+    """EraseUser deletes every entry that a user of the caller's tenant put, shared ones included."""
 
 class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds and keeps answers. The tenant (and, for personal scopes, the user) is that of the internal token
@@ -72,7 +98,8 @@ class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_semantic_cache_pb2.LookupResponse, _abc.Awaitable[_semantic_cache_pb2.LookupResponse]]:
         """Lookup finds an answer for a question in a scope: the same text first, then the same meaning.
-        A miss is not an error.
+        A miss is not an error. A caller that is willing to wait gets either the answer that another caller is
+        having made for the same question, or a lease: it is the one to have it made.
         """
 
     @_abc_1.abstractmethod
@@ -81,7 +108,41 @@ class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _semantic_cache_pb2.PutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_semantic_cache_pb2.PutResponse, _abc.Awaitable[_semantic_cache_pb2.PutResponse]]:
-        """Put keeps an answer until it expires."""
+        """Put keeps an answer until it expires, and ends the lease it was made under."""
+
+    @_abc_1.abstractmethod
+    def RenewLease(
+        self,
+        request: _semantic_cache_pb2.RenewLeaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_semantic_cache_pb2.RenewLeaseResponse, _abc.Awaitable[_semantic_cache_pb2.RenewLeaseResponse]]:
+        """RenewLease prolongs a lease while its answer is being made."""
+
+    @_abc_1.abstractmethod
+    def ReleaseLease(
+        self,
+        request: _semantic_cache_pb2.ReleaseLeaseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_semantic_cache_pb2.ReleaseLeaseResponse, _abc.Awaitable[_semantic_cache_pb2.ReleaseLeaseResponse]]:
+        """ReleaseLease gives a lease back without an answer, so that those who wait need not wait for its end."""
+
+    @_abc_1.abstractmethod
+    def Invalidate(
+        self,
+        request: _semantic_cache_pb2.InvalidateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_semantic_cache_pb2.InvalidateResponse, _abc.Awaitable[_semantic_cache_pb2.InvalidateResponse]]:
+        """Invalidate makes entries unfindable: one, all under a prefix of scope, all with a tag, or all of the tenant.
+        Once it returns no replica serves any of them; nor an answer whose making began before.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportOutcome(
+        self,
+        request: _semantic_cache_pb2.ReportOutcomeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_semantic_cache_pb2.ReportOutcomeResponse, _abc.Awaitable[_semantic_cache_pb2.ReportOutcomeResponse]]:
+        """ReportOutcome tells whether an answer that was served was right. The cache learns from it."""
 
     @_abc_1.abstractmethod
     def GetStats(
@@ -90,6 +151,14 @@ class SemanticCacheServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_semantic_cache_pb2.GetStatsResponse, _abc.Awaitable[_semantic_cache_pb2.GetStatsResponse]]:
         """GetStats returns what the caller's tenant got out of the cache. Counters start with the service's store."""
+
+    @_abc_1.abstractmethod
+    def EraseUser(
+        self,
+        request: _semantic_cache_pb2.EraseUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_semantic_cache_pb2.EraseUserResponse, _abc.Awaitable[_semantic_cache_pb2.EraseUserResponse]]:
+        """EraseUser deletes every entry that a user of the caller's tenant put, shared ones included."""
 
 def add_SemanticCacheServiceServicer_to_server(servicer: SemanticCacheServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -1,0 +1,7 @@
+"""Refuses a candidate whose question differs in what embeddings do not see."""
+
+from services.semantic_cache.guards.reasons import Guard
+from services.semantic_cache.guards.refusal import refuse
+from services.semantic_cache.guards.speaker import tells_of_speaker
+
+__all__ = ["Guard", "refuse", "tells_of_speaker"]

@@ -1,0 +1,1 @@
+"""How likely an answer is wrong for another question, learned from what turned out."""

@@ -1,0 +1,1 @@
+"""What the benchmarks of the cache's learning share."""
