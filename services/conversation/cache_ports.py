@@ -67,6 +67,9 @@ class CacheMiss:
     """Unless nobody waits for what is made now."""
     receipt: bytes = b""
     """What the cache decided, for it to learn from."""
+    unasked: bool = False
+    """It was not asked, could not be, or its answer was not wanted: what is made now is not for it to keep, since it
+    cannot tell what is invalidated meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

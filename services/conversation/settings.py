@@ -39,7 +39,7 @@ class Settings(ServerSettings):
     auth_timeout: float = Field(2.0, gt=0, description="seconds to wait for auth")
     cache_timeout: float = Field(1.0, gt=0, description="seconds to wait for the cache before going without")
     cache_wait_seconds: float = Field(
-        10.0,
+        60.0,
         ge=0,
         le=600,
         description="seconds to wait for an answer that another caller is having made, half of the time left at most; "

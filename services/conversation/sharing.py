@@ -48,7 +48,7 @@ class Sharing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         draft, lease = self._draft, self._miss.lease
-        if kind is None and draft.cacheable:
+        if kind is None and draft.cacheable and not self._miss.unasked:
             self._cache.put_later(self._entry())
         elif lease is not None:
             answered = kind is None and draft.route is Route.MODEL

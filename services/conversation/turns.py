@@ -141,7 +141,7 @@ class TurnRunner:
     async def _reuse(self, draft: Draft, scope: CacheScope, claim: Claim) -> CacheHit | CacheMiss:
         options = draft.request.options
         if options.bypass_cache:
-            return CacheMiss()
+            return CacheMiss(unasked=True)
         max_wait = min(self._policy.cache_wait_seconds, require().deadline.remaining() * _WAITING_SHARE)
         found = await _unless_away(self._cache.lookup(scope, draft.question, max_wait), draft)
         if isinstance(found, CacheHeld):
@@ -150,7 +150,7 @@ class TurnRunner:
                 found = await _unless_away(self._cache.wait(scope, draft.question, found), draft)
         if isinstance(found, CacheHit) and 0 < options.max_tokens < found.usage.output_tokens:
             # Longer than this caller wants it; whoever put it had allowed more.
-            return CacheMiss()
+            return CacheMiss(unasked=True)
         return found
 
     async def _give_back(self, claim: Claim) -> None:
@@ -168,4 +168,4 @@ async def _unless_away(asked: Awaitable[F], draft: Draft) -> F | CacheMiss:
     except MeshError as error:
         raise_if_ours(error)
         draft.degrade("semantic_cache")
-        return CacheMiss()
+        return CacheMiss(unasked=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from libs.core.clock import Clock
@@ -55,8 +55,16 @@ class BacklogStatistics(NamedTuple):
     """Tasks that came while the backlog was full, or whose store or model failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    tasks: deque[Task] = field(default_factory=deque)
+    arrival: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Backlog:
-    """A bounded queue with one worker. Losing a task costs a later miss or a lesson, nothing else.
+    """Two bounded queues with a worker each: leases, for which somebody may wait, and all that has time.
+
+    Losing a task costs a later miss, a lesson, or those who wait the rest of a lease; nothing else.
 
     Args:
         store: where entries are kept.
@@ -64,7 +72,7 @@ class Backlog:
         semantic: reads scopes; None: there are none.
         settler: finds out what a fresh answer teaches; None: nobody does.
         clock: tells what has expired.
-        capacity: tasks that may wait.
+        capacity: tasks that may wait in each queue.
     """
 
     def __init__(
@@ -82,43 +90,49 @@ class Backlog:
         self._settler: Final = settler
         self._clock: Final = clock
         self._capacity: Final = capacity
-        self._tasks: deque[Task] = deque()
-        self._arrival: Final = asyncio.Event()
+        self._urgent: Final = _Queue()
+        self._patient: Final = _Queue()
         self._done = self._dropped = 0
 
     def offer(self, task: Task) -> bool:
         """Take `task` on; False if it had to be dropped."""
-        if len(self._tasks) >= self._capacity:
+        queue = self._urgent if isinstance(task, LeaveAlias | Release) else self._patient
+        if len(queue.tasks) >= self._capacity:
             self._dropped += 1
             return False
-        if isinstance(task, LeaveAlias | Release):
-            # Somebody may be waiting for its lease; what is embedded or read anew has time.
-            self._tasks.appendleft(task)
-        else:
-            self._tasks.append(task)
-        self._arrival.set()
+        queue.tasks.append(task)
+        queue.arrival.set()
         return True
 
     async def run(self) -> None:
         """Work until cancelled; what waits then is lost."""
-        while True:
-            await self._arrival.wait()
-            self._arrival.clear()
-            await self.work()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._serve(self._urgent))
+            group.create_task(self._serve(self._patient))
 
     async def work(self) -> None:
         """Do all that waits now."""
-        while self._tasks:
-            task = self._tasks.popleft()
+        await self._clear(self._urgent)
+        await self._clear(self._patient)
+
+    def statistics(self) -> BacklogStatistics:
+        """What happened so far."""
+        return BacklogStatistics(len(self._urgent.tasks) + len(self._patient.tasks), self._done, self._dropped)
+
+    async def _serve(self, queue: _Queue) -> None:
+        while True:
+            await queue.arrival.wait()
+            queue.arrival.clear()
+            await self._clear(queue)
+
+    async def _clear(self, queue: _Queue) -> None:
+        while queue.tasks:
+            task = queue.tasks.popleft()
             try:
                 await self._do(task)
                 self._done += 1
             except MeshError:
                 self._dropped += 1
-
-    def statistics(self) -> BacklogStatistics:
-        """What happened so far."""
-        return BacklogStatistics(len(self._tasks), self._done, self._dropped)
 
     async def _do(self, task: Task) -> None:
         match task:
@@ -135,10 +149,12 @@ class Backlog:
     async def _leave_alias(self, task: LeaveAlias) -> None:
         alias = task.kept.alias
         ttl = task.kept.entry.expires_at - self._clock.time()
-        if alias is not None and ttl >= _SHORTEST_TTL:
-            await self._store.put_alias(task.key, alias, ttl, task.user_id)
-        if task.lease_token:
-            await self._store.release(task.key, task.lease_token, open_seconds=0.0)
+        try:
+            if alias is not None and ttl >= _SHORTEST_TTL:
+                await self._store.put_alias(task.key, alias, ttl, task.user_id)
+        finally:
+            if task.lease_token:
+                await self._store.release(task.key, task.lease_token, open_seconds=0.0)
 
     def __repr__(self) -> str:
         return f"Backlog({self.statistics()})"

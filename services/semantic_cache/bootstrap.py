@@ -35,11 +35,13 @@ from services.semantic_cache.index.shape import Shape
 from services.semantic_cache.index.snapshots import SnapshotLimits, Snapshots
 from services.semantic_cache.invalidation import InvalidationFollower, Invalidator
 from services.semantic_cache.keeping import Keeper, Shelves
+from services.semantic_cache.learning.choice import LearnerOptions
 from services.semantic_cache.leasing import Leases
 from services.semantic_cache.lookup import Finder, Layers
 from services.semantic_cache.methods import CACHE, EMBEDDING, cache_policies, embedding_policies
 from services.semantic_cache.model_folder import ModelFolder
 from services.semantic_cache.ports import EmbeddingModel
+from services.semantic_cache.receipts import NO_SPACE
 from services.semantic_cache.reporting import Reporter
 from services.semantic_cache.semantic import SemanticOptions, SemanticSearch
 from services.semantic_cache.servicer import Parts, SemanticCacheServicer
@@ -73,7 +75,7 @@ class _Adapters:
         return cls(
             RedisEntryStore(store, space, runtime.rng),
             RedisInvalidationStore(store, settings.max_ttl),
-            RedisOutcomeLog(store, folder.space, settings.outcomes_kept),
+            RedisOutcomeLog(store, folder.space, LearnerOptions().window),
             RedisTallyStore(store),
         )
 
@@ -121,7 +123,7 @@ async def build(
         async with connect(settings.redis_url, timeout=settings.redis_timeout) as store:
             adapters = _Adapters.of(settings, runtime, store, folder or _NO_MODEL)
             wired = _wire(settings, runtime, adapters, _Vectors.of(settings, folder or _NO_MODEL, queue, executor))
-            spec = _cache_spec(settings, runtime, wired, folder.dimension if folder is not None else 0)
+            spec = _cache_spec(settings, runtime, wired, folder)
             yield spec if queue is None or folder is None else _with_embeddings(spec, queue, folder.space)
             await wired.parts.tally.flush()
             if wired.vectors.snapshots is not None:
@@ -166,7 +168,7 @@ def _wire(settings: SemanticCacheSettings, runtime: Runtime, adapters: _Adapters
         )
         settler = Settler(entries, semantic, vectors.queue, experiences, clock, settings.answer_similarity)
     backlog = Backlog(entries, flights, semantic, settler, clock, settings.backlog_size)
-    invalidator = Invalidator(adapters.announcements, entries, floors, clock)
+    invalidator = Invalidator(adapters.announcements, entries, vectors.snapshots, floors, clock)
     tally = Tally(adapters.tally, clock)
     parts = Parts(
         Finder(Layers(memory, floors, entries, flights, semantic, experiences), backlog, clock),
@@ -214,13 +216,16 @@ def _more(vectors: _Vectors) -> dict[str, Statistics]:
     return found
 
 
-def _cache_spec(settings: SemanticCacheSettings, runtime: Runtime, wired: _Wired, dimension: int) -> ServiceSpec:
+def _cache_spec(
+    settings: SemanticCacheSettings, runtime: Runtime, wired: _Wired, folder: ModelFolder | None
+) -> ServiceSpec:
     lookups = runtime.telemetry.metrics.counter(CACHE_LOOKUPS)
-    servicer = SemanticCacheServicer(wired.parts, runtime.clock, lookups)
+    space = bytes.fromhex(folder.space) if folder is not None else NO_SPACE
+    servicer = SemanticCacheServicer(wired.parts, runtime.clock, lookups, space)
     return ServiceSpec(
         registrations=(partial(add_SemanticCacheServiceServicer_to_server, servicer),),
         services=(CACHE,),
-        methods=cache_policies(settings, dimension),
+        methods=cache_policies(settings, folder.dimension if folder is not None else 0),
         authenticator=runtime.token_authenticator(),
         # Redis is missing from the readiness checks on purpose: without it every lookup is a miss, which is no failure.
         background=wired.background,

@@ -1,7 +1,7 @@
 """Between the wire and the domain."""
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,14 @@ _LAYERS: Final = {
     Layer.SEMANTIC: types_pb.CACHE_LAYER_SEMANTIC,
 }
 _LEASED_AT_BYTES: Final = 8
+
+
+class Stamps(NamedTuple):
+    """What every answer of this replica bears."""
+
+    lease_seconds: float
+    space: bytes
+    """The embedding space, 8 bytes."""
 
 
 class Questions:
@@ -100,7 +108,7 @@ def _prefix_mark(principal: Principal, prefix: pb.ScopePrefix) -> bytes:
 
 
 def lookup_response(
-    principal: Principal, outcome: Outcome, now: float, lease_seconds: float, explain: bool
+    principal: Principal, outcome: Outcome, now: float, stamps: Stamps, explain: bool
 ) -> pb.LookupResponse:
     """What Lookup answers at `now` (Unix seconds)."""
     response = pb.LookupResponse()
@@ -110,10 +118,10 @@ def lookup_response(
         response.embedding = vector_bytes(outcome.vector)
     if outcome.lease_token:
         response.lease.token = outcome.lease_token
-        response.lease.ttl.FromMilliseconds(round(lease_seconds * 1000))
+        response.lease.ttl.FromMilliseconds(round(stamps.lease_seconds * 1000))
     response.held = outcome.held
     if outcome.receipt is not None:
-        response.receipt = outcome.receipt.pack(_bearer(principal))
+        response.receipt = outcome.receipt._replace(space=stamps.space).pack(_bearer(principal))
     if explain and outcome.judgement is not None:
         _explain(response.explanation, outcome.judgement)
     return response
@@ -169,19 +177,25 @@ def answer(request: pb.PutRequest) -> Answer:
     )
 
 
-def terms(principal: Principal, request: pb.PutRequest, default_ttl: float) -> Terms:
+def terms(principal: Principal, request: pb.PutRequest, default_ttl: float, space: bytes) -> Terms:
     """How a Put wants its answer kept.
+
+    What another replica computed counts only if it did so in our embedding space: its receipt says so.
 
     Raises:
         MeshError: INVALID_FIELD for a receipt that is none.
     """
+    brought = receipt(principal, request.receipt)
+    of_ours = brought is not None and brought.space == space
+    if brought is not None and not of_ours:
+        brought = brought._replace(candidate=b"", group=b"", features=b"")
     return Terms(
         request.request_id,
         request.ttl.ToNanoseconds() / 1e9 if request.HasField("ttl") else default_ttl,
-        vector(request.embedding),
+        vector(request.embedding) if of_ours else None,
         request.lease_token,
         leased_at(request.lease_token),
-        receipt(principal, request.receipt),
+        brought,
         tuple(request.tags),
     )
 

@@ -1,5 +1,6 @@
 """The topmost layer: answers to the very same texts, in this process's memory."""
 
+from collections.abc import Set
 from typing import Final, NamedTuple
 
 from cachetools import LRUCache
@@ -58,6 +59,12 @@ class ExactCache:
     def remove(self, key: bytes) -> None:
         """Drop what is under `key`, if anything is."""
         self._entries.pop(key, None)
+
+    def drop(self, marks: Set[bytes]) -> None:
+        """Drop what is under one of `marks` or bears one. What is dead is never given out; this is to keep no text."""
+        dead = [key for key, kept in self._entries.items() if key in marks or not marks.isdisjoint(kept.entry.marks)]
+        for key in dead:
+            del self._entries[key]
 
     def clear(self) -> None:
         """Drop everything."""

@@ -9,10 +9,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from libs.core.errors import MeshError
 from libs.core.rng import Rng
 from services.semantic_cache.entry import Kept
 from services.semantic_cache.ports import EntryStore, Opened, Standing
 from services.semantic_cache.scope import Key
+
+_NONCE_BITS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class FlightStatistics(NamedTuple):
 class _Flight:
     """One question that callers of this process wait for."""
 
+    past_alias: bool
+    """Only an answer to this very text ends it."""
     watch: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one that looks at the store."""
     look: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,16 +77,37 @@ class Flights:
         self.options: Final = options
         self._store: Final = store
         self._rng: Final = rng
-        self._flights: dict[bytes, _Flight] = {}
+        self._flights: dict[tuple[bytes, bool], _Flight] = {}
+        self._lost: list[tuple[Key, bytes]] = []
         self._waiting = self._landed = self._took_over = self._gave_up = 0
 
-    async def wait(self, key: Key, asked_at: int, max_wait: float) -> Opened:
+    async def open(self, key: Key, past_alias: bool = False) -> Opened:
+        """What is kept, or how the lease on it stands; see `EntryStore.open`.
+
+        Raises:
+            MeshError: STORE_UNAVAILABLE.
+        """
+        nonce = self._rng.getrandbits(_NONCE_BITS).to_bytes(_NONCE_BITS // 8, "big")
+        try:
+            return await self._store.open(key, self.options.lease_seconds, past_alias=past_alias, nonce=nonce)
+        except BaseException:
+            # It may have been granted all the same.
+            self._lost.append((key, bytes(8) + nonce))
+            raise
+
+    def take_lost(self) -> list[tuple[Key, bytes]]:
+        """Leases that were asked for and whose answer never came: to be released. Ask whenever something failed."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    async def wait(self, key: Key, asked_at: int, until: float, past_alias: bool = False) -> Opened:
         """What comes of the question: kept, GRANTED (the caller leads now), OPEN (make your own), or HELD as before.
 
         Args:
             key: the question; its lease is held by another.
             asked_at: from finding that out.
-            max_wait: seconds until it is HELD if nothing else came of it.
+            until: by the event loop's clock; then it is HELD if nothing else came of it.
+            past_alias: only an answer to this very text counts.
 
         Raises:
             MeshError: STORE_UNAVAILABLE.
@@ -89,33 +115,39 @@ class Flights:
         if self._waiting >= self.options.waiting:
             self._gave_up += 1
             return Opened(None, asked_at, Standing.OPEN)
-        flight = self._flights.setdefault(key.entry, _Flight())
+        flight = self._flights.setdefault((key.entry, past_alias), _Flight(past_alias))
         flight.waiting += 1
         self._waiting += 1
         try:
-            opened = await self._turn(flight, key, asyncio.get_running_loop().time() + max_wait)
+            opened = await self._turn(flight, key, until)
         except TimeoutError:
             opened = Opened(None, asked_at, Standing.HELD)
+        except MeshError:
+            # Those behind would each wait for the store anew, one after the other.
+            self._end(flight, key, Opened(None, asked_at, Standing.OPEN))
+            raise
         finally:
             self._waiting -= 1
             flight.waiting -= 1
-            if not flight.waiting and self._flights.get(key.entry) is flight:
-                del self._flights[key.entry]
+            if not flight.waiting:
+                self._leave(flight, key)
         self._count(opened)
         return opened
 
     def land(self, key: Key, kept: Kept, asked_at: int) -> None:
         """Those who wait here have their answer."""
-        flight = self._flights.get(key.entry)
-        if flight is not None:
-            self._end(flight, key, Opened(kept, asked_at))
-            flight.look.set()
+        for past_alias in (False, True) if kept.alias is None else (False,):
+            flight = self._flights.get((key.entry, past_alias))
+            if flight is not None:
+                self._end(flight, key, Opened(kept, asked_at))
+                flight.look.set()
 
     def look(self, key: Key) -> None:
         """Something happened to the lease: look at once."""
-        flight = self._flights.get(key.entry)
-        if flight is not None:
-            flight.look.set()
+        for past_alias in (False, True):
+            flight = self._flights.get((key.entry, past_alias))
+            if flight is not None:
+                flight.look.set()
 
     def statistics(self) -> FlightStatistics:
         """What happened so far."""
@@ -139,7 +171,7 @@ class Flights:
             # A look is never broken off for the time's sake: it may just be granted the lease.
             if now() >= until:
                 raise TimeoutError
-            opened = await self._store.open(key, self.options.lease_seconds)
+            opened = await self.open(key, flight.past_alias)
             if opened.standing is not Standing.HELD:
                 if opened.standing is not Standing.GRANTED:
                     self._end(flight, key, opened)
@@ -150,8 +182,11 @@ class Flights:
     def _end(self, flight: _Flight, key: Key, opened: Opened) -> None:
         flight.landed = opened
         # Who comes from now on asks the store: what has landed may be invalidated before they do.
-        if self._flights.get(key.entry) is flight:
-            del self._flights[key.entry]
+        self._leave(flight, key)
+
+    def _leave(self, flight: _Flight, key: Key) -> None:
+        if self._flights.get((key.entry, flight.past_alias)) is flight:
+            del self._flights[key.entry, flight.past_alias]
 
     async def _pause(self, flight: _Flight, seconds: float) -> None:
         try:

@@ -3,9 +3,10 @@
 from typing import Final
 
 from libs.core.clock import Clock
-from libs.core.errors import MeshError
+from libs.core.errors import MeshError, Reason
 from services.semantic_cache.exact import ExactCache
 from services.semantic_cache.floors import Floors
+from services.semantic_cache.index.snapshots import Snapshots
 from services.semantic_cache.ports import EntryStore, InvalidationStore
 from services.semantic_cache.scope import user_mark
 from services.semantic_cache.semantic import SemanticSearch
@@ -13,6 +14,7 @@ from services.semantic_cache.semantic import SemanticSearch
 _POLLS_PER_TRUST: Final = 4
 _FORGET_EVERY: Final = 600.0
 _ERASED_AT_ONCE: Final = 200
+_RETRY_SECONDS: Final = 5.0
 # Other machines' clocks may run slower than this one's.
 _DRIFT: Final = 1.01
 
@@ -23,13 +25,22 @@ class Invalidator:
     Args:
         announcements: where all hear of it.
         entries: where entries are deleted.
+        snapshots: what this machine kept of indexes; None: nothing.
         floors: how long a replica may not have heard.
         clock: waits for them.
     """
 
-    def __init__(self, announcements: InvalidationStore, entries: EntryStore, floors: Floors, clock: Clock) -> None:
+    def __init__(
+        self,
+        announcements: InvalidationStore,
+        entries: EntryStore,
+        snapshots: Snapshots | None,
+        floors: Floors,
+        clock: Clock,
+    ) -> None:
         self._announcements: Final = announcements
         self._entries: Final = entries
+        self._snapshots: Final = snapshots
         self._floors: Final = floors
         self._clock: Final = clock
 
@@ -53,6 +64,9 @@ class Invalidator:
         erased = 0
         for start in range(0, len(keys), _ERASED_AT_ONCE):
             erased += await self._entries.remove(keys[start : start + _ERASED_AT_ONCE])
+        for scope in {key.scope for key in keys}:
+            if self._snapshots is not None and not await self._snapshots.forget(tenant_id, scope):
+                raise MeshError(Reason.STORE_UNAVAILABLE, retry_after=_RETRY_SECONDS)
         await self._until_all_have_heard()
         return erased
 
@@ -110,7 +124,9 @@ class InvalidationFollower:
         if not self._cursor or not whole:
             # Whatever memory holds may have been invalidated unheard.
             self._memory.clear()
-        if announcements and self._semantic is not None:
-            self._semantic.forget_texts()
+        if announcements:
+            self._memory.drop({announcement.mark for announcement in announcements})
+            if self._semantic is not None:
+                self._semantic.forget_texts()
         self._cursor = cursor
         self._floors.hear(announcements, asked_at)

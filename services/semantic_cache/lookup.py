@@ -1,5 +1,6 @@
 """The way of a lookup through the layers: memory, the same text in the store, the same meaning."""
 
+import asyncio
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -110,7 +111,7 @@ class Finder:
     async def lookup(self, question: Question, asked: Asked) -> Outcome:
         """The best answer for `question`, from the highest layer that has one. Never fails for a layer's sake."""
         kept, judged = self._from_memory(question), None
-        if kept is not None:
+        if kept is not None and (kept.alias is None or not asked.exact_only):
             judged = self._use(question, kept, Layer.EXACT_MEMORY, asked, kept.entry.asked_at)
             if judged.entry is not None:
                 return judged
@@ -136,53 +137,61 @@ class Finder:
 
     async def _below(self, question: Question, asked: Asked, judged: Outcome | None) -> Outcome:
         """`judged` is what became of an alias in memory that is not served: chance is not asked twice."""
-        key = question.key
-        opened, waited = await self._open(key, asked)
-        if opened.kept is not None and (judged is None or opened.kept.alias is None):
+        key, until = question.key, asyncio.get_running_loop().time() + asked.max_wait
+        opened, waited = await self._ask(key, asked, until, past_alias=asked.exact_only or judged is not None)
+        if opened.kept is not None:
             self._memory.put(key.entry, opened.kept)
-            judged = self._use(question, opened.kept, Layer.EXACT_REDIS, asked, opened.asked_at, waited)
-            if judged.entry is not None:
-                return judged
-        if judged is not None and judged.layer is Layer.MISS and asked.max_wait > 0:
-            # By what is known today it should not have been left. Out of the way, for all who ask this now would make
-            # an answer of their own: there is no lease where something is kept.
-            self._memory.remove(key.entry)
-            await self._store.remove([key])
-            opened, waited = await self._open(key, asked)
-            if opened.kept is not None:
-                return self._use(question, opened.kept, Layer.EXACT_REDIS, asked, opened.asked_at, waited)
-        if opened.standing in (Standing.HELD, Standing.OPEN):
+            found = self._use(question, opened.kept, Layer.EXACT_REDIS, asked, opened.asked_at, waited)
+            if found.entry is not None:
+                return found
+            judged = found
+            if asked.max_wait > 0:
+                # Where something is kept there is no lease. Without one all who ask this now would make their own.
+                opened, again = await self._ask(key, asked, until, past_alias=True)
+                waited = waited or again
+                if opened.kept is not None:
+                    return self._use(question, opened.kept, Layer.EXACT_REDIS, asked, opened.asked_at, waited)
+        if waited and opened.standing in (Standing.HELD, Standing.OPEN):
             return self._missed(Layer.WAITED, question, opened)._replace(held=opened.standing is Standing.HELD)
         if judged is not None:
             return _to_be_made(judged, opened)
         return await self._meant(question, asked, opened)
 
-    async def _open(self, key: Key, asked: Asked) -> tuple[Opened, bool]:
+    async def _ask(self, key: Key, asked: Asked, until: float, past_alias: bool) -> tuple[Opened, bool]:
         """What the store says in the end, and whether that took waiting."""
-        lease_seconds = self._flights.options.lease_seconds if asked.max_wait > 0 else 0.0
-        opened = await self._store.open(key, lease_seconds)
-        if opened.standing is Standing.HELD:
-            return await self._wait(key, opened, asked.max_wait), True
-        return opened, False
+        flights = self._flights
+        try:
+            if asked.max_wait <= 0:
+                return await self._store.open(key, past_alias=past_alias), False
+            opened = await flights.open(key, past_alias)
+            if opened.standing is not Standing.HELD:
+                return opened, False
+            return await self._wait(key, opened, until, past_alias), True
+        except BaseException:
+            for lost, token in flights.take_lost():
+                self._backlog.offer(Release(lost, token))
+            raise
 
     async def _meant(self, question: Question, asked: Asked, opened: Opened) -> Outcome:
         try:
             return await self._by_meaning(question, asked, opened)
         except BaseException as error:
-            if isinstance(error, MeshError) and error.reason in _DEGRADING:
-                # The lease stays the caller's: it is going to have the answer made.
-                self._note(error)
+            if isinstance(error, MeshError) and (error.reason in _DEGRADING or error.reason is Reason.INTERNAL):
+                # A model that fails is no reason to fail a turn. The lease stays the caller's: it is going to have the
+                # answer made.
+                if error.reason is not Reason.INTERNAL:
+                    self._note(error)
                 return self._missed(Layer.UNAVAILABLE, question, opened)
             if opened.lease_token:
                 self._backlog.offer(Release(question.key, opened.lease_token))
             raise
 
-    async def _wait(self, key: Key, before: Opened, max_wait: float) -> Opened:
-        opened = await self._flights.wait(key, before.asked_at, max_wait)
+    async def _wait(self, key: Key, before: Opened, until: float, past_alias: bool) -> Opened:
+        opened = await self._flights.wait(key, before.asked_at, until, past_alias)
         kept = opened.kept
         if kept is not None and not (self._floors.trusted and self._floors.allows(key, kept)):
             # It was read for whoever waits longest, so it may have been invalidated before this call began.
-            opened = await self._store.open(key)
+            opened = await self._store.open(key, past_alias=past_alias)
         return opened._replace(barred=max(before.barred, opened.barred))
 
     def _note(self, error: MeshError) -> None:
@@ -227,6 +236,12 @@ class Finder:
         if entry.asked_at < opened.barred:
             # Somebody found it wrong for this very text.
             return self._missed(Layer.MISS, question, opened)
+        own = self._from_memory(question)
+        if own is not None and own.alias is None:
+            # It came while this was searched.
+            if opened.lease_token:
+                self._backlog.offer(Release(question.key, opened.lease_token))
+            return self._use(question, own, Layer.EXACT_MEMORY, asked, opened.asked_at)
         self._memory.put(question.key.entry, kept)
         self._backlog.offer(LeaveAlias(question.key, kept, question.scope.user_id, opened.lease_token))
         self._flights.land(question.key, kept, opened.asked_at)

@@ -71,8 +71,23 @@ class News:
 class EntryStore(Protocol):
     """Entries, leases and members, shared by all replicas. All calls raise STORE_UNAVAILABLE if it is away or full."""
 
-    async def open(self, key: Key, lease_seconds: float = 0.0) -> Opened:
-        """What is kept at `key`; if nothing is and `lease_seconds` is positive, take or look at the lease."""
+    async def open(
+        self, key: Key, lease_seconds: float = 0.0, *, past_alias: bool = False, nonce: bytes = b""
+    ) -> Opened:
+        """What is kept at `key`; if nothing is and `lease_seconds` is positive, take or look at the lease.
+
+        A full store gives out what it has, and no lease: OPEN.
+
+        Args:
+            key: the question.
+            lease_seconds: how long a lease lasts; 0 asks for none.
+            past_alias: an alias counts as if nothing were kept; it stays.
+            nonce: 8 bytes that name the caller, and end the token of its lease: who gets no reply can release it by
+                `bytes(8) + nonce`, or ask again. Empty: drawn by the store.
+
+        Raises:
+            ValueError: a nonce of another length.
+        """
         ...
 
     async def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
@@ -100,7 +115,10 @@ class EntryStore(Protocol):
         ...
 
     async def release(self, key: Key, lease_token: bytes, open_seconds: float) -> None:
-        """End a lease, if it is held by that token. With `open_seconds` nobody gets one for as long: OPEN."""
+        """End a lease, if it is held by that token. With `open_seconds` nobody gets one for as long: OPEN.
+
+        Of the token only the last 8 bytes count, which name who holds the lease.
+        """
         ...
 
     async def news(self, key: Key, cursor: str) -> News:
@@ -207,4 +225,8 @@ class Embedder(Protocol):
         Raises:
             MeshError: OVERLOADED if too many wait, PEER_UNAVAILABLE while the model is not loaded.
         """
+        ...
+
+    def forget(self) -> None:
+        """Drop what is remembered of recent texts."""
         ...

@@ -1,7 +1,7 @@
 """What a caller carries from a Lookup to the Put or the ReportOutcome that follows: the decision, in some 100 bytes.
 
 So no replica has to remember whom it answered what. A receipt holds digests and numbers, no text. It names whom it was
-given to, and is taken from nobody else.
+given to, which guards against mix-ups; it is not signed, since only services see it.
 """
 
 import struct
@@ -11,11 +11,14 @@ from typing import Final, NamedTuple
 
 from libs.core.errors import MeshError, invalid
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _BEARER_BYTES: Final = 8
-# Version, bearer, how it ended, asked_at, scope, question, candidate, its group, similarity, P(wrong), propensity;
-# features.
-_HEAD: Final = struct.Struct(f"<B{_BEARER_BYTES}sBq20s20s20s8sfff")
+_SPACE_BYTES: Final = 8
+NO_SPACE: Final = bytes(_SPACE_BYTES)
+"""Of a replica without a model."""
+# Version, bearer, how it ended, asked_at, scope, question, candidate, its group, similarity, P(wrong), propensity,
+# embedding space; features.
+_HEAD: Final = struct.Struct(f"<B{_BEARER_BYTES}sBq20s20s20s8sfff{_SPACE_BYTES}s")
 _MOST_FEATURES: Final = 512
 _LARGEST_COSINE: Final = 1.01
 
@@ -52,7 +55,9 @@ class Receipt(NamedTuple):
     propensity: float = 1.0
     """How likely it was that its outcome would become known, more than 0 and at most 1."""
     features: bytes = b""
-    """What it was judged by, packed by `learning.features`."""
+    """What it was judged by, packed by the judge."""
+    space: bytes = NO_SPACE
+    """The embedding space that vector and features are of, 8 bytes."""
 
     def pack(self, bearer: bytes) -> bytes:
         """As it travels, for `bearer` (see `bearer_of`) alone."""
@@ -68,6 +73,7 @@ class Receipt(NamedTuple):
             self.similarity,
             self.wrong_probability,
             self.propensity,
+            self.space,
         )
         return head + self.features
 
@@ -88,7 +94,7 @@ def unpack(sent: bytes, bearer: bytes) -> Receipt | None:
         return None
     if sent[0] != _VERSION or not _HEAD.size <= len(sent) <= _HEAD.size + _MOST_FEATURES:
         raise _not_ours()
-    _, given_to, ending, asked_at, *digests, similarity, wrong_probability, propensity = _HEAD.unpack_from(sent)
+    _, given_to, ending, asked_at, *digests, similarity, wrong_probability, propensity, space = _HEAD.unpack_from(sent)
     if given_to != bearer:
         raise _not_ours()
     shares = 0 <= wrong_probability <= 1 and 0 < propensity <= 1
@@ -108,6 +114,7 @@ def unpack(sent: bytes, bearer: bytes) -> Receipt | None:
         wrong_probability,
         propensity,
         sent[_HEAD.size :],
+        space,
     )
 
 

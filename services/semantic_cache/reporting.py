@@ -28,7 +28,7 @@ class Reporter:
         """
         if receipt is None or receipt.ending not in (Ending.SERVED, Ending.SERVED_EXACT):
             raise invalid("receipt", "must be one that Lookup gave out with a hit")
-        if receipt.ending is Ending.SERVED:
-            await self._teacher.teach(tenant_id, request_id, receipt, receipt.group if right else None)
         if not right:
             await self._invalidator.invalidate(tenant_id, receipt.question)
+        if receipt.ending is Ending.SERVED:
+            await self._teacher.teach(tenant_id, request_id, receipt, receipt.group if right else None)

@@ -6,7 +6,7 @@ from typing import Final
 
 from libs.core.clock import Clock
 from services.semantic_cache.entry import Entry
-from services.semantic_cache.guards import tells_of_speaker
+from services.semantic_cache.guards import forget_readings, tells_of_speaker
 from services.semantic_cache.index.indexes import Indexes
 from services.semantic_cache.index.member import Member, Neighbour, Vector
 from services.semantic_cache.index.snapshots import Snapshots
@@ -24,7 +24,7 @@ class SemanticOptions:
     """Entries whose agreement is evidence, the most similar first."""
     refresh_interval: float = 1.0
     """Seconds between looks at what other replicas did to a scope."""
-    longest_text: int = 2_000
+    longest_text: int = 600
     """Characters; a longer question is not even embedded, since no model reads all of it."""
     texts_bytes: int = 32 * 1024 * 1024
     """For the questions of entries that were near once."""
@@ -150,8 +150,10 @@ class SemanticSearch:
         return Found(vector)
 
     def forget_texts(self) -> None:
-        """Drop what is remembered of questions: one of them may be of a user who was erased."""
+        """Drop what is remembered of texts: one of them may be of a user who was erased."""
         self._texts.clear()
+        self._embedder.forget()
+        forget_readings()
 
     def add(self, key: Key, member: Member) -> None:
         """Let an entry that was just kept be found here at once."""

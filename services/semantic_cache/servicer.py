@@ -45,11 +45,13 @@ class SemanticCacheServicer(SemanticCacheServiceServicer):
         parts: the domain.
         clock: tells an entry's age.
         lookups: counts lookups by layer.
+        space: the embedding space's digest, 8 bytes.
     """
 
-    def __init__(self, parts: Parts, clock: Clock, lookups: Counter) -> None:
+    def __init__(self, parts: Parts, clock: Clock, lookups: Counter, space: bytes) -> None:
         self._parts: Final = parts
         self._questions: Final = convert.Questions()
+        self._stamps: Final = convert.Stamps(parts.leases.seconds, space)
         self._clock: Final = clock
         self._lookups: Final[Mapping[Layer, Counter]] = {layer: lookups.labels(layer.value) for layer in Layer}
 
@@ -69,7 +71,7 @@ class SemanticCacheServicer(SemanticCacheServiceServicer):
             fields["similarity"] = outcome.similarity
         if outcome.waited:
             fields["waited"] = True
-        return convert.lookup_response(principal, outcome, self._clock.time(), parts.leases.seconds, request.explain)
+        return convert.lookup_response(principal, outcome, self._clock.time(), self._stamps, request.explain)
 
     async def Put(self, request: pb.PutRequest, context: object) -> pb.PutResponse:
         """Keep an answer until it expires."""
@@ -77,7 +79,9 @@ class SemanticCacheServicer(SemanticCacheServiceServicer):
         principal = _principal(current)
         parts = self._parts
         question = self._questions.of(principal, request.scope, request.text)
-        terms = convert.terms(principal, request, parts.policies.of(principal.tenant_id).ttl_seconds)
+        terms = convert.terms(
+            principal, request, parts.policies.of(principal.tenant_id).ttl_seconds, self._stamps.space
+        )
         keeping = await parts.keeper.keep(question, convert.answer(request), terms)
         current.log_fields["kept"] = keeping.value
         if keeping is Keeping.OUTDATED:

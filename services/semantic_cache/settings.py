@@ -55,9 +55,6 @@ class SemanticCacheSettings(ServerSettings):
         le=1,
         description="least cosine similarity of two answers that say the same; below, a hit is wrong",
     )
-    outcomes_kept: int = Field(
-        4_000, ge=100, le=100_000, description="outcomes a tenant's decisions are learned from; the oldest go first"
-    )
     lease_seconds: float = Field(
         5.0, gt=0.5, le=60, description="after this long without a sign of life another caller has an answer made"
     )
@@ -65,7 +62,10 @@ class SemanticCacheSettings(ServerSettings):
         2_000, ge=0, description="lookups that may wait for others' answers on this replica; more are misses"
     )
     invalidation_seconds: float = Field(
-        0.4, ge=0.05, le=10, description="how long an invalidation takes at most to reach every replica"
+        0.4,
+        ge=0.05,
+        le=10,
+        description="seconds until an invalidation has reached every replica; the same for all of them",
     )
     scope_entries: int = Field(
         100_000,

@@ -64,18 +64,16 @@ class Settler:
         own = group = answer_group(task.entry.answer)
         receipt = task.receipt
         if receipt is not None and receipt.candidate:
-            right = await self._right(task, receipt)
-            if right is not None:
-                group = receipt.group if right else own
-                await self._teacher.teach(task.key.tenant_id, task.request_id, receipt, group)
+            group = receipt.group if await self._right(task, receipt) else own
+            await self._teacher.teach(task.key.tenant_id, task.request_id, receipt, group)
         if task.vector is None or group != own:
             await self._attach(task, group)
 
-    async def _right(self, task: Settle, receipt: Receipt) -> bool | None:
-        """Whether the candidate's answer says the same as the fresh one; None if it is gone."""
+    async def _right(self, task: Settle, receipt: Receipt) -> bool:
+        """Whether the candidate's answer says the same as the fresh one; one that is gone mostly was invalidated."""
         (candidate,) = await self._store.get_many([replace(task.key, entry=receipt.candidate)])
         if candidate is None:
-            return None
+            return False
         fresh, kept = task.entry.answer, candidate.answer
         if read_alike(fresh, kept):
             return True

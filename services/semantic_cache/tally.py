@@ -71,14 +71,13 @@ class Tally:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is pending; what cannot be written stays pending."""
-        while self._pending:
-            tenant_id, counts = self._pending.popitem()
+        """Write what is pending; what cannot be written stays pending, and keeps nobody else's from it."""
+        pending, self._pending = self._pending, {}
+        for tenant_id, counts in pending.items():
             try:
                 await self._store.add(tenant_id, counts)
             except MeshError:
                 self._of(tenant_id).update(counts)
-                return
 
     def _of(self, tenant_id: str) -> Counter[str]:
         counts = self._pending.get(tenant_id)

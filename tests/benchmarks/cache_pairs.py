@@ -24,6 +24,7 @@ from services.semantic_cache.decision import Candidate, decide
 from services.semantic_cache.learning.choice import Kind, LearnerOptions
 from services.semantic_cache.learning.learner import Learner
 from services.semantic_cache.learning.outcome import Outcome, Source
+from tests.benchmarks.cache_learning import ranges
 from tests.benchmarks.cache_learning.embedding import embed_all
 from tests.benchmarks.cache_learning.labelled import Pair, read_pairs
 from tests.benchmarks.cache_learning.ours import learn
@@ -79,17 +80,25 @@ def _digest(name: bytes, size: int) -> bytes:
     return blake2b(name, digest_size=size).digest()
 
 
+def _share(measured: Figures, duplicates: int) -> float | None:
+    """Of the duplicates, how many were served; None if there are none."""
+    return (measured.served - measured.wrong) / duplicates if duplicates else None
+
+
 def _cells(name: str, measured: Figures, duplicates: int) -> Sequence[object]:
-    right = measured.served - measured.wrong
-    return (name, f"{right / duplicates:.4f}", f"{measured.wrong_among_served:.4f}", f"{measured.audited:.4f}",
-            f"{measured.wrong} of {measured.served}")  # fmt: skip
+    right = _share(measured, duplicates)
+    served = "none" if right is None else f"{right:.4f}"
+    wrong = f"{measured.wrong} of {measured.served}"
+    return (name, served, f"{measured.wrong_among_served:.4f}", f"{measured.audited:.4f}", wrong)
 
 
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the pairs")
-    parser.add_argument("--alpha", type=float, default=0.05, help="greatest share of wrong answers among served ones")
+    parser.add_argument(
+        "--alpha", type=ranges.alpha, default=0.05, help="greatest share of wrong answers among served ones"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the order and the audits")
     parser.add_argument("--model", default="", help="a sentence-transformers folder instead of the packaged model")
     arguments = parser.parse_args()
@@ -101,6 +110,7 @@ def main() -> None:
     duplicates = sum(pair.same for pair in pairs)
     ours, rest = figures(fates), figures(fates[len(fates) // 2 :])
     alone = _best_by_similarity(pairs, similarities, arguments.alpha)
+    served = _share(ours, duplicates)
     rows = [_cells(f"ours {arguments.alpha}", ours, duplicates), _cells("similarity", alone, duplicates)]
     print(f"{len(pairs)} pairs, {duplicates} of them duplicates")
     print_table(("", "duplicates served", "wrong_among_served", "audited", "wrong"), rows)
@@ -109,7 +119,7 @@ def main() -> None:
             "alpha": arguments.alpha,
             "seed": arguments.seed,
             "served": ours.served,
-            "duplicates_served": round((ours.served - ours.wrong) / duplicates, 4),
+            "duplicates_served": None if served is None else round(served, 4),
             "wrong_among_served": round(ours.wrong_among_served, 4),
             "wrong_among_served_second_half": round(rest.wrong_among_served, 4),
             "audited": round(ours.audited, 4),

@@ -20,6 +20,7 @@ from typing import Final
 import numpy as np
 
 from libs.core.rng import new_rng
+from tests.benchmarks.cache_learning import ranges
 from tests.benchmarks.cache_learning.drift import Drift, stream_of
 from tests.benchmarks.cache_learning.embedding import embed_all
 from tests.benchmarks.cache_learning.labelled import read_prompts
@@ -34,6 +35,8 @@ _PARTS: Final = 8
 
 def _questions(arguments: argparse.Namespace) -> list[Question]:
     prompts = read_prompts(arguments.data)
+    if len(prompts) < 2:
+        raise SystemExit(f"{arguments.data} holds a single prompt; expected at least 2")
     order = np.random.default_rng(arguments.seed).permutation(len(prompts))[: arguments.prompts]
     shuffled = [prompts[number] for number in order]
     texts = [prompt.text for prompt in shuffled]
@@ -65,8 +68,12 @@ def _print_course(fates: Sequence[Fate]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the labelled file")
-    parser.add_argument("--alpha", type=float, default=0.02, help="greatest share of wrong answers among served ones")
-    parser.add_argument("--prompts", type=int, default=8_000, help="how many are asked; all if the file holds fewer")
+    parser.add_argument(
+        "--alpha", type=ranges.alpha, default=0.02, help="greatest share of wrong answers among served ones"
+    )
+    parser.add_argument(
+        "--prompts", type=ranges.prompts, default=8_000, help="how many are asked; all if the file holds fewer"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the shuffle, the audits and the drift")
     parser.add_argument(
         "--drift",

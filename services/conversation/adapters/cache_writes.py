@@ -70,14 +70,28 @@ class CacheWrites:
         """Send what still waits, a second long at most: a process that ends should not be waited for."""
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                while not self._waiting.empty():
-                    await self._send(self._waiting.get_nowait())
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(_WRITERS):
+                        group.create_task(self._send_what_waits())
         except TimeoutError:
-            self._log.warning("cache.writes_left", count=self._waiting.qsize())
+            left = [self._waiting.get_nowait() for _ in range(self._waiting.qsize())]
+            self._lost.inc(sum(write.is_put for write in left))
+            self._log.warning("cache.writes_left", count=len(left))
+
+    async def _send_what_waits(self) -> None:
+        while not self._waiting.empty():
+            await self._send(self._waiting.get_nowait())
 
     async def _send_for_ever(self) -> None:
         while True:
-            await self._send(await self._waiting.get())
+            write = await self._waiting.get()
+            try:
+                await self._send(write)
+            except asyncio.CancelledError:
+                # It may not have arrived; to send it again is safe.
+                if not self._waiting.full():
+                    self._waiting.put_nowait(write)
+                raise
 
     async def _send(self, write: _Write) -> None:
         asked_in = write.asked_in

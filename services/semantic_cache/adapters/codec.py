@@ -10,6 +10,7 @@ import numpy as np
 
 from services.semantic_cache.entry import Alias, Entry, Usage
 from services.semantic_cache.index.member import Member, Vector
+from services.semantic_cache.index.similarity import unit
 
 _ENTRY: Final = b"\x02e"
 _ALIAS: Final = b"\x02a"
@@ -125,11 +126,16 @@ def encode_member(member: Member) -> bytes:
 
 
 def decode_member(entry: bytes, stored: bytes, dimension: int) -> Member | None:
-    """The member, or None if these bytes are none with a vector of `dimension` components."""
+    """The member, or None if these bytes are none with a vector of `dimension` components that has a direction."""
     if len(stored) != _MEMBER.size + dimension * _FLOAT32.itemsize or len(entry) != _DIGEST_BYTES:
         return None
     group, created_at, expires_at = _MEMBER.unpack_from(stored)
     vector: Vector = np.frombuffer(stored, _FLOAT32, offset=_MEMBER.size).astype(np.float32, copy=False)
+    try:
+        # Here, so that what an index would refuse is told of as gone.
+        unit(vector, dimension)
+    except ValueError:
+        return None
     return Member(entry, group, vector, created_at, expires_at)
 
 

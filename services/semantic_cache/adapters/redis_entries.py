@@ -15,7 +15,7 @@ from services.semantic_cache.ports import EntryStore, NewEntry, News, Opened, St
 from services.semantic_cache.scope import Key
 
 _SCOPE_BYTES: Final = 20
-_NONCE_BITS: Final = 64
+_NONCE_BYTES: Final = 8
 _REMOVED_AT_ONCE: Final = 100
 _OWNED_AT_ONCE: Final = 250
 
@@ -49,12 +49,16 @@ class RedisEntryStore(EntryStore):
         self._news: Final = news
         self._scripts: Final = _Scripts(store)
 
-    async def open(self, key: Key, lease_seconds: float = 0.0) -> Opened:
+    async def open(
+        self, key: Key, lease_seconds: float = 0.0, *, past_alias: bool = False, nonce: bytes = b""
+    ) -> Opened:
         """What is kept at `key`; if nothing is and `lease_seconds` is positive, take or look at the lease."""
+        caller = nonce or self._rng.getrandbits(8 * _NONCE_BYTES).to_bytes(_NONCE_BYTES, "big")
+        if len(caller) != _NONCE_BYTES:
+            raise ValueError(f"a nonce has {_NONCE_BYTES} bytes, got {len(caller)}")
         lease_ms = _ms(lease_seconds) if lease_seconds > 0 else 0
-        nonce = self._rng.getrandbits(_NONCE_BITS).to_bytes(_NONCE_BITS // 8, "big")
         names = (keys.entry(key), keys.floors(key.tenant_id), keys.lease(key))
-        answer = array(await self._scripts.open(names, (self._space.name, lease_ms, nonce)))
+        answer = array(await self._scripts.open(names, (self._space.name, lease_ms, caller, int(past_alias))))
         entry, alias, asked_at, standing, token, held_ms, barred = answer
         return Opened(
             kept=_kept(optional_blob(entry), optional_blob(alias)),
@@ -117,7 +121,7 @@ class RedisEntryStore(EntryStore):
         return integer(await self._scripts.renew([keys.lease(key)], (lease_token, _ms(lease_seconds)))) == 1
 
     async def release(self, key: Key, lease_token: bytes, open_seconds: float) -> None:
-        """End a lease."""
+        """End a lease; the token's last 8 bytes tell whose it is."""
         await self._scripts.release([keys.lease(key)], (lease_token, _ms(open_seconds) if open_seconds > 0 else 0))
 
     async def news(self, key: Key, cursor: str) -> News:

@@ -88,7 +88,7 @@ class SentenceTransformerModel(EmbeddingModel):
             counts = [None] * len(texts) if tokens is None else tokens.tolist()
             whole = [self._reads_all_of(text, count) for text, count in zip(texts, counts, strict=True)]
         except (RuntimeError, ValueError) as error:
-            # All that PyTorch and the tokenizers raise, also when memory runs out.
+            # What PyTorch and the tokenizers mostly raise, also when memory runs out.
             raise MeshError(Reason.INTERNAL) from error
         if not np.isfinite(rows).all():
             raise MeshError(Reason.INTERNAL)

@@ -37,8 +37,11 @@ local function clock_of(floors)
 end
 
 -- An instant after all that were given out.
+local function following(clock) return math.max(clock.now, clock.high + 1) end
+
+-- The same, given out.
 local function next_instant(clock)
-  clock.high = math.max(clock.now, clock.high + 1)
+  clock.high = following(clock)
   redis.call('ZADD', clock.floors, decimal(clock.high), 'high')
   return clock.high
 end

@@ -57,6 +57,8 @@ class BatchStatistics(NamedTuple):
     """Texts that nobody wanted any more before the model came to them."""
     refused: int
     """Texts turned away because too many waited."""
+    failed: int
+    """Texts the model could not read."""
 
 
 class EmbeddingQueue(Embedder):
@@ -66,6 +68,9 @@ class EmbeddingQueue(Embedder):
     ask one text after the other come back within a moment of their answer, and begun at once, a batch would hold the
     fastest of them alone. It lingers until as many wait as were there before, `ready` at most, and no longer than
     `linger` after the last batch; a caller who is alone, and one who comes to an idle model, waits for nobody.
+
+    A model that fails fails those who asked, and goes on. The texts of a batch that failed are read once more, each
+    alone: one that the model cannot read takes the others nothing but time.
 
     Args:
         load: makes the model; runs in the thread, takes seconds.
@@ -88,7 +93,7 @@ class EmbeddingQueue(Embedder):
         self._arrival: Final = asyncio.Event()
         self._linger_until = clock.monotonic()
         self._expected = 1
-        self._batches = self._embedded = self._remembered_hits = self._abandoned = self._refused = 0
+        self._batches = self._embedded = self._remembered_hits = self._abandoned = self._refused = self._failed = 0
 
     @property
     def model(self) -> EmbeddingModel:
@@ -135,6 +140,11 @@ class EmbeddingQueue(Embedder):
             self._closed = True
             self._waiting.drain(Reason.DRAINING)
 
+    def forget(self) -> None:
+        """Remember none of the texts that were asked for until now, those that still wait included."""
+        self._recent.forget()
+        self._waiting.forget()
+
     def statistics(self) -> BatchStatistics:
         """What happened so far."""
         return BatchStatistics(
@@ -146,6 +156,7 @@ class EmbeddingQueue(Embedder):
             self._remembered_hits,
             self._abandoned,
             self._refused,
+            self._failed,
         )
 
     async def _wait_for(self, texts: Sequence[str]) -> dict[str, Embedded]:
@@ -177,24 +188,52 @@ class EmbeddingQueue(Embedder):
             await self._arrival.wait()
 
     async def _embed_batch(self, loop: asyncio.AbstractEventLoop, model: EmbeddingModel, batch: list[Wanted]) -> None:
-        texts = [wanted.text for wanted in batch]
-        answers: Sequence[Answer]
-        try:
-            answers = found = await loop.run_in_executor(self._executor, model.embed, texts)
-            for text, embedded in zip(texts, found, strict=True):
-                self._recent.keep(text, embedded)
-            self._embedded += len(texts)
-        except MeshError as error:
-            answers = [error.reason] * len(batch)
+        answers = await loop.run_in_executor(self._executor, _read, model, [wanted.text for wanted in batch])
         self._batches += 1
-        for wanted, answer in zip(batch, answers, strict=True):
-            wanted.settle(answer)
-        self._waiting.end()
+        if isinstance(answers, Reason) and len(batch) > 1:
+            await self._embed_each(loop, model, batch, answers)
+        else:
+            self._settle(batch, answers)
         self._linger_until = self._clock.monotonic() + self._limits.linger
         self._expected = min(self._limits.ready, len(batch) + len(self._waiting))
 
+    async def _embed_each(
+        self, loop: asyncio.AbstractEventLoop, model: EmbeddingModel, batch: list[Wanted], reason: Reason
+    ) -> None:
+        for wanted in batch:
+            alone: Sequence[Embedded] | Reason = reason
+            # Whoever gave up meanwhile does not keep the others waiting.
+            if wanted.callers:
+                alone = await loop.run_in_executor(self._executor, _read, model, [wanted.text])
+            self._settle([wanted], alone)
+
+    def _settle(self, batch: Sequence[Wanted], answers: Sequence[Embedded] | Reason) -> None:
+        self._waiting.end(batch)
+        if isinstance(answers, Reason):
+            self._failed += len(batch)
+            for wanted in batch:
+                wanted.settle(answers)
+            return
+        self._embedded += len(batch)
+        for wanted, embedded in zip(batch, answers, strict=True):
+            if wanted.memorable:
+                self._recent.keep(wanted.text, embedded)
+            wanted.settle(embedded)
+
     def __repr__(self) -> str:
         return f"EmbeddingQueue({self.statistics()})"
+
+
+def _read(model: EmbeddingModel, texts: Sequence[str]) -> Sequence[Embedded] | Reason:
+    try:
+        found = model.embed(texts)
+        return found if len(found) == len(texts) else Reason.INTERNAL
+    except MeshError as error:
+        return error.reason
+    except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  # a panic of Rust's, as in a tokenizer, is no Exception
+        return Reason.INTERNAL
 
 
 def _embedding(answer: Answer) -> Embedded:

@@ -37,9 +37,13 @@ class RecentTexts:
 
     def keep(self, text: str, embedded: Embedded) -> None:
         """Remember an embedding, unless it alone is larger than all the room there is."""
-        size = len(text.encode()) + embedded.vector.nbytes + _OVERHEAD
+        size = len(text.encode(errors="surrogatepass")) + embedded.vector.nbytes + _OVERHEAD
         if size <= self._embeddings.maxsize:
             self._embeddings[text] = (embedded, size)
+
+    def forget(self) -> None:
+        """Hold nothing any more."""
+        self._embeddings.clear()
 
     def __repr__(self) -> str:
         return f"RecentTexts({len(self)} in {self.size}/{int(self._embeddings.maxsize)} bytes)"

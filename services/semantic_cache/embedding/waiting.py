@@ -16,12 +16,14 @@ is raised in several tasks would collect the tracebacks of all."""
 class Wanted:
     """A text that somebody waits for."""
 
-    __slots__ = ("answer", "callers", "text")
+    __slots__ = ("answer", "callers", "memorable", "text")
 
     def __init__(self, text: str) -> None:
         self.text: Final = text
         self.answer: Final[asyncio.Future[Answer]] = asyncio.get_running_loop().create_future()
         self.callers = 0
+        self.memorable = True
+        """Whether it may be remembered once it is answered."""
 
     def settle(self, answer: Answer) -> None:
         """Tell those who wait."""
@@ -83,16 +85,22 @@ class WaitingTexts:
         self._running = {wanted.text: wanted for wanted in batch}
         return batch
 
-    def end(self) -> None:
-        """What was begun is over; who asks for the same text again waits anew."""
-        self._running = {}
+    def end(self, over: Iterable[Wanted]) -> None:
+        """Of what was begun, these are over; who asks for the same text again waits anew."""
+        for wanted in over:
+            del self._running[wanted.text]
+
+    def forget(self) -> None:
+        """All who wait now, begun or not, are answered, and then their texts are gone."""
+        for wanted in (*self._running.values(), *self._queue.values()):
+            wanted.memorable = False
 
     def drain(self, reason: Reason) -> None:
         """Tell all who wait, begun or not, that there will be no embedding."""
         for wanted in (*self._running.values(), *self._queue.values()):
             wanted.settle(reason)
         self._queue.clear()
-        self.end()
+        self._running.clear()
 
     def _find(self, text: str) -> Wanted | None:
         return self._running.get(text) or self._queue.get(text)

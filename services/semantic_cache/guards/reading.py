@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from services.semantic_cache.guards.counting import numbers_in
 from services.semantic_cache.guards.lexicon.function_words import ROLES, TRANSPARENT
 from services.semantic_cache.guards.lexicon.lexeme import Lexeme, look_up
 from services.semantic_cache.guards.lexicon.numerals import NUMERALS
+from services.semantic_cache.guards.lexicon.stems import stem
+from services.semantic_cache.guards.lexicon.synonyms import meaning
+from services.semantic_cache.guards.lexicon.vocabulary import is_general
 from services.semantic_cache.guards.notation import spelt
 from services.semantic_cache.guards.speaker import tells_of_speaker
 from services.semantic_cache.guards.wordlist import words_in
@@ -60,6 +64,8 @@ class Reading:
     """Whether it tells something of who asks."""
     numeric: bool
     """Whether it has digits or number words."""
+    numbers: tuple[str, ...]
+    """In their order and in one notation."""
 
     def groups_of(self, groups: Mapping[str, str]) -> set[str]:
         """The values in `groups` of the words that are in the text."""
@@ -75,6 +81,7 @@ def read(text: str) -> Reading:
     lexemes = [look_up(word) for word in words]
     english = _is_english(lexemes)
     content = tuple(_content_of(words, lexemes, english))
+    numeric = _DIGIT.search(text) is not None or not NUMERALS.isdisjoint(bag)
     return Reading(
         text=text,
         words=words,
@@ -86,8 +93,16 @@ def read(text: str) -> Reading:
         names=tuple([item for item in content if item.name]),
         english=english,
         speaker=not _SELF.isdisjoint(bag) and tells_of_speaker(text),
-        numeric=_DIGIT.search(text) is not None or not NUMERALS.isdisjoint(bag),
+        numeric=numeric,
+        numbers=numbers_in(text) if numeric else (),
     )
+
+
+def forget_readings() -> None:
+    """Hold no text, and no word of one, that was taken apart until now; what comes again is taken apart anew."""
+    # A text in a script without spaces is one word.
+    for remembered in (read, look_up, meaning, stem, is_general):
+        remembered.cache_clear()
 
 
 def _is_english(lexemes: list[Lexeme]) -> bool:

@@ -137,11 +137,6 @@ class Indexes:
         self._changed(ScopeName(tenant_id, scope), index)
         return True
 
-    def regroup(self, tenant_id: str, scope: bytes, entry: bytes, group: bytes) -> bool:
-        """Give an entry of a scope another group; whether it is in."""
-        index = self.find(tenant_id, scope)
-        return index is not None and index.vectors.regroup(entry, group)
-
     def drop(self, tenant_id: str, scope: bytes) -> int:
         """Forget a scope; how many members it had here."""
         name = ScopeName(tenant_id, scope)
@@ -151,10 +146,6 @@ class Indexes:
         self._vectors -= members
         self._nbytes -= nbytes
         return len(index.vectors) if index is not None else 0
-
-    def drop_tenant(self, tenant_id: str) -> int:
-        """Forget all scopes of a tenant; how many members they had here."""
-        return sum(self.drop(*name) for name in list(self._scopes) if name.tenant_id == tenant_id)
 
     def count(self, tenant_id: str) -> int:
         """How many members of a tenant are here."""

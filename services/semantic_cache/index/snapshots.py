@@ -1,8 +1,9 @@
 """A folder of snapshots, so that a replica that starts need not read every member from the store."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -19,9 +20,14 @@ from services.semantic_cache.index.snapshot import Origin, read, write
 from services.semantic_cache.index.vector_index import VectorIndex
 
 _SUFFIX: Final = ".index"
+_UNFINISHED: Final = ".part"
+_ABANDONED_SECONDS: Final = 3_600.0
+"""Nobody writes for as long at one file."""
 _TENANT_BYTES: Final = 16
 _OWNER_ONLY: Final = 0o700
 _COPIED_AT_ONCE: Final = 2_000
+
+_FAILURES: Final = (OSError, MemoryError)
 
 _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
@@ -50,14 +56,22 @@ class SnapshotStatistics(NamedTuple):
     refused: int
     """Files that were broken or of another model or version; they were deleted."""
     failed: int
-    """Files that could not be written or read."""
+    """Times that the folder or a file could not be written, read or deleted."""
+
+
+class _File(NamedTuple):
+    path: Path
+    written_at: float
+    nbytes: int
 
 
 class Snapshots:
     """Saves and loads indexes. What is lost or refused costs time, never an answer: the store has everything.
 
+    So nothing here raises OSError or MemoryError: a folder that cannot be used is counted, and done without.
+
     Args:
-        folder: made if it is not there; nobody else writes to it.
+        folder: made if it is not there; replicas may share it.
         space: name of the embedding space of all vectors.
         shape: of the indexes that are loaded.
         limits: of the folder.
@@ -89,7 +103,7 @@ class Snapshots:
                 if indexes.peek(*name) is index and self._is_worth_saving(index):
                     saved += await self._save(name, index, with_graphs)
         async with self._lock:
-            await self._in_thread(self._prune)
+            self._failed += await self._in_thread(self._prune)
         return saved
 
     async def load(self, tenant_id: str, scope: bytes) -> ScopeIndex | None:
@@ -100,26 +114,20 @@ class Snapshots:
                 index = await self._in_thread(self._read, name)
             except FileNotFoundError:
                 return None
-            except OSError:
+            except _FAILURES:
                 self._failed += 1
                 return None
             except ValueError:
                 self._refused += 1
-                await self._in_thread(self._path(name).unlink, True)
+                await self._delete(name)
                 return None
         self._loaded += 1
         return index
 
-    async def forget(self, tenant_id: str, scope: bytes) -> None:
-        """Delete what was saved of a scope; call it after `Indexes.drop`."""
-        name = ScopeName(tenant_id, scope)
+    async def forget(self, tenant_id: str, scope: bytes) -> bool:
+        """Delete what was saved of a scope; call it after `Indexes.drop`. False if it could not be deleted."""
         async with self._lock:
-            await self._in_thread(self._path(name).unlink, True)
-
-    async def forget_tenant(self, tenant_id: str) -> None:
-        """Delete what was saved of a tenant; call it after `Indexes.drop_tenant`."""
-        async with self._lock:
-            await self._in_thread(self._unlink_all, f"{_folded(tenant_id)}-*{_SUFFIX}")
+            return await self._delete(ScopeName(tenant_id, scope))
 
     def statistics(self) -> SnapshotStatistics:
         """What happened so far."""
@@ -131,12 +139,12 @@ class Snapshots:
     async def _save(self, name: ScopeName, index: ScopeIndex, with_graph: bool) -> bool:
         # The feed says what happened after the cursor: no harm if some of it is in the copy already.
         mark = index.mark
-        copied = await self._copy(index.vectors, with_graph)
-        if copied is None:
-            return False
         try:
+            copied = await self._copy(index.vectors, with_graph)
+            if copied is None:
+                return False
             await self._in_thread(self._write, name, mark[1], *copied)
-        except OSError:
+        except _FAILURES:
             self._failed += 1
             return False
         index.saved = mark
@@ -167,19 +175,30 @@ class Snapshots:
         index.saved = index.mark
         return index
 
-    def _prune(self) -> None:
-        files, nbytes = 0, 0
-        for unfinished in self._folder.glob("*.part"):
-            unfinished.unlink(missing_ok=True)
-        states = [(path, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
-        for path, state in sorted(states, key=lambda each: each[1].st_mtime, reverse=True):
-            files, nbytes = files + 1, nbytes + state.st_size
-            if files > self._limits.files or nbytes > self._limits.nbytes:
-                path.unlink(missing_ok=True)
+    async def _delete(self, name: ScopeName) -> bool:
+        deleted = await self._in_thread(_unlink, self._path(name))
+        self._failed += not deleted
+        return deleted
 
-    def _unlink_all(self, pattern: str) -> None:
-        for path in self._folder.glob(pattern):
-            path.unlink(missing_ok=True)
+    def _prune(self) -> int:
+        try:
+            return sum(not _unlink(path) for path in self._to_go(_listed(self._folder)))
+        except _FAILURES:
+            return 1
+
+    def _to_go(self, found: list[_File]) -> Iterator[Path]:
+        kept, nbytes = 0, 0
+        finished = sorted((file for file in found if file.path.suffix == _SUFFIX), key=_written_at, reverse=True)
+        for file in finished:
+            kept, nbytes = kept + 1, nbytes + file.nbytes
+            if kept > self._limits.files or nbytes > self._limits.nbytes:
+                yield file.path
+        # What another replica still writes is not to go. Files are compared with files: the machine that keeps a
+        # shared folder has a clock of its own.
+        latest = finished[0].written_at if finished else float("-inf")
+        for file in found:
+            if file.path.suffix == _UNFINISHED and latest - file.written_at > _ABANDONED_SECONDS:
+                yield file.path
 
     def _origin(self, name: ScopeName) -> Origin:
         return Origin(self._space, self._shape.dimension, name.tenant_id, name.scope)
@@ -195,6 +214,36 @@ class Snapshots:
 
 
 def _nothing() -> None: ...
+
+
+def _listed(folder: Path) -> list[_File]:
+    found: list[_File] = []
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return found
+    for path in paths:
+        # Another replica may have deleted or finished it meanwhile.
+        with suppress(FileNotFoundError):
+            state = path.stat()
+            found.append(_File(path, state.st_mtime, state.st_size))
+    return found
+
+
+def _written_at(file: _File) -> float:
+    return file.written_at
+
+
+def _unlink(path: Path) -> bool:
+    """Whether it is gone."""
+    try:
+        path.unlink(missing_ok=True)
+    except NotADirectoryError:
+        # Where there is no folder there is no file.
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _folded(tenant_id: str) -> str:

@@ -99,15 +99,6 @@ class VectorIndex:
         self._graphs.choose()
         return True
 
-    def regroup(self, entry: bytes, group: bytes) -> bool:
-        """Give an entry another group; whether it is in."""
-        row = self._rows.row_of(entry)
-        if row is None:
-            return False
-        self._version += 1
-        self._rows.regroup(row, group)
-        return True
-
     def nearest(self, vector: Vector, count: int, now: float) -> list[Neighbour]:
         """Up to `count` entries that live at `now`, the most similar first; cosines are right to 1e-4.
 

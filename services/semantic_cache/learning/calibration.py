@@ -23,7 +23,6 @@ from typing import Final
 
 import numpy as np
 
-from services.semantic_cache.learning.features import SIZE
 from services.semantic_cache.learning.model import CAUTIOUS, Floats, Model, design, fitted
 
 # Standard deviations: of chance, and of the excess's own uncertainty.
@@ -119,12 +118,6 @@ def uncalibrated() -> Calibration:
     """What is believed before any outcome."""
     none = np.zeros(0)
     return Calibration(CAUTIOUS, none, none, none, none, none, none)
-
-
-def empty() -> Experience:
-    """No outcomes."""
-    none = np.zeros(0)
-    return Experience(np.zeros((0, SIZE), np.float32), none, none, none, none, none)
 
 
 def _gamma_quantile(shape: float, rate: float, deviations: float) -> float:

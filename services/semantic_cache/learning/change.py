@@ -10,9 +10,11 @@ from typing import Final
 
 _SHARE: Final = 0.2
 # Surer than this no outcome is taken to have been: a rare surprise alone must not be an alarm.
-_SUREST: Final = 0.015
-# By chance a sum that starts at zero reaches it less than once in e^5.5 = 240 starts; a false alarm costs misses.
-_ALARM: Final = 5.5
+_SUREST: Final = 0.02
+# If the beliefs hold, false alarms are at least e^6 = 400 outcomes apart on average (Lorden 1971), some 1,500 questions
+# where three in four are served, and mostly far more. Three surprises close together reach it; from the second on
+# audits are more frequent, so that a third comes soon.
+_ALARM: Final = 6.0
 
 
 class ChangeDetector:

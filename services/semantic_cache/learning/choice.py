@@ -55,7 +55,7 @@ class LearnerStatistics(NamedTuple):
     """A learner at one moment."""
 
     outcomes: int
-    """Taken in since it began."""
+    """Taken in since it began, complaints aside."""
     remembered: int
     """Of these, those that it still learns from."""
     changes: int

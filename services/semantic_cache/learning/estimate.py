@@ -1,10 +1,10 @@
 """How often what was served was wrong, as far as audits tell."""
 
 import math
-from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from services.semantic_cache.learning.outcome import Outcome, Source
+import numpy as np
+from numpy.typing import NDArray
 
 # Of a normal distribution 90% lie within so many deviations.
 _DEVIATIONS: Final = 1.645
@@ -22,20 +22,23 @@ class WrongShare(NamedTuple):
     """What it is derived from."""
 
 
-def wrong_share(outcomes: Iterable[Outcome]) -> WrongShare:
-    """Estimate it from the audits among `outcomes`.
+def wrong_share(propensities: NDArray[np.float64], wrong: NDArray[np.bool_]) -> WrongShare:
+    """Estimate it from audits.
 
     Each audit stands for `1 / propensity - 1` answers that were served unseen (Hajek's weighted mean); the interval is
     Wilson's (1927) for the effective number of audits, `(sum w)^2 / sum w^2` (Kish 1965).
+
+    Args:
+        propensities: of each audit, in (0, 1].
+        wrong: what it showed, in the same order.
     """
-    known = [(1 / each.propensity - 1, each.wrong) for each in outcomes if each.source is Source.AUDIT]
-    total = sum(weight for weight, _ in known)
+    weights = 1 / propensities - 1
+    total = float(np.sum(weights))
     if not total:
-        return WrongShare(None, 0.0, 1.0, len(known))
-    share = sum(weight for weight, wrong in known if wrong) / total
-    size = total**2 / sum(weight**2 for weight, _ in known)
-    low, high = _wilson(share, size)
-    return WrongShare(share, low, high, len(known))
+        return WrongShare(None, 0.0, 1.0, len(weights))
+    share = float(np.sum(weights[wrong])) / total
+    low, high = _wilson(share, total**2 / float(np.sum(weights**2)))
+    return WrongShare(share, low, high, len(weights))
 
 
 def _wilson(share: float, size: float) -> tuple[float, float]:

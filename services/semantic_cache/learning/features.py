@@ -2,7 +2,8 @@
 
 The neighbours' agreement comes from k-nearest-neighbour classification: entries with an equal answer form a group, and
 groups vote with weights `exp((similarity - best) / temperature)`. All features are plain functions of what a lookup has
-at hand, so the model that weighs them can be learned again from stored vectors alone.
+at hand: similarities, groups and texts of the neighbours. They cannot be derived again later, since the neighbours will
+be others; so a row goes into the log with its outcome, and a model that weighs rows can be learned again from the log.
 """
 
 import math

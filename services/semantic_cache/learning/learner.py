@@ -1,31 +1,22 @@
 """One tenant's learning: decides what is served, takes outcomes in, and is calibrated again from time to time."""
 
-from collections import deque
-from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from libs.core.rng import Rng
-from services.semantic_cache.learning.calibration import Calibration, Experience, empty, uncalibrated
+from services.semantic_cache.learning.calibration import Calibration, Experience, uncalibrated
 from services.semantic_cache.learning.change import ChangeDetector
 from services.semantic_cache.learning.choice import Choice, Kind, LearnerOptions, LearnerStatistics
 from services.semantic_cache.learning.estimate import WrongShare, wrong_share
 from services.semantic_cache.learning.features import Row
+from services.semantic_cache.learning.model import Floats
 from services.semantic_cache.learning.outcome import Outcome, Source
 from services.semantic_cache.learning.staleness import Staleness
+from services.semantic_cache.learning.window import Lines, Window
 
 LARGEST_ALPHA: Final = 0.5
 """Above it a bound on wrong answers promises nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    outcome: Outcome
-    blame: float
-    number: int
-    telling: bool
-    """Not while the world had changed already and nobody knew: whose doing a wrong answer was is lost."""
 
 
 _FIRST_REFIT: Final = 20
@@ -51,7 +42,7 @@ class Learner:
     def __init__(self, rng: Rng, options: LearnerOptions) -> None:
         self._rng: Final = rng
         self._options: Final = options
-        self._outcomes: deque[_Remembered] = deque(maxlen=options.window)
+        self._outcomes: Final = Window(options.window)
         self._seen = 0
         self._changed_at = 0
         self._changes = 0
@@ -113,13 +104,15 @@ class Learner:
     def observe(self, outcome: Outcome) -> None:
         """Take in what turned out, here or at another replica. In the log's order."""
         stale = self._stale(outcome.entry, outcome.group)
-        self._seen += 1
         self._staleness.observe(outcome.entry, outcome.group, outcome.fresh, outcome.p_model)
         if outcome.source is Source.FEEDBACK:
             # Complaints are no sample of what was served, so they teach which answer is bad and not how many are.
             return
-        self._outcomes.append(_Remembered(outcome, _blame(outcome, stale), self._seen, telling=True))
-        if self._detector.observe(outcome.wrong, outcome.p_wrong) and self._seen > _SETTLED:
+        self._seen += 1
+        self._outcomes.append(outcome, _blame(outcome, stale), self._seen)
+        # What has come to light since the decision is no surprise: one bad answer is not a changed world.
+        expected = max(outcome.p_wrong, 1 - (1 - stale) * (1 - outcome.p_model))
+        if self._detector.observe(outcome.wrong, expected) and self._seen > _SETTLED:
             self._change()
 
     def due(self) -> bool:
@@ -134,17 +127,14 @@ class Learner:
     def experience(self) -> Experience:
         """What the next calibration learns from, as it is now."""
         self._read_at = self._seen
-        if not self._outcomes:
-            return empty()
-        remembered = list(self._outcomes)
-        outcomes = [each.outcome for each in remembered]
+        lines = self._outcomes.lines()
         return Experience(
-            rows=np.stack([outcome.features for outcome in outcomes]),
-            wrong=np.array([float(outcome.wrong) for outcome in outcomes]),
-            counts=np.array([self._count(each) for each in remembered]),
-            blame=np.array([each.blame for each in remembered]),
-            p_wrong=np.array([outcome.p_wrong for outcome in outcomes]),
-            stale=np.array([self._stale(outcome.entry, outcome.group) for outcome in outcomes]),
+            rows=lines["features"].astype(np.float32),
+            wrong=lines["wrong"].astype(np.float64),
+            counts=self._counts(lines),
+            blame=lines["blame"].astype(np.float64),
+            p_wrong=lines["p_wrong"].astype(np.float64),
+            stale=self._stale_of(lines),
         )
 
     def install(self, calibration: Calibration) -> None:
@@ -156,7 +146,9 @@ class Learner:
 
     def wrong_share(self) -> WrongShare:
         """How often what it served was wrong, as far as the audits that it remembers tell."""
-        return wrong_share(each.outcome for each in self._outcomes)
+        lines = self._outcomes.lines()
+        audits = lines[lines["audit"]]
+        return wrong_share(audits["propensity"].astype(np.float64), audits["wrong"])
 
     def statistics(self) -> LearnerStatistics:
         """How much it knows."""
@@ -166,21 +158,24 @@ class Learner:
         self._staleness.change()
         self._changes += 1
         self._changed_at = self._due_at = self._seen
-        since = self._seen - self._detector.run
-        for place, each in enumerate(self._outcomes):
-            if each.number > since:
-                self._outcomes[place] = replace(each, telling=False)
+        self._outcomes.silence(self._seen - self._detector.run)
 
     def _stale(self, entry: bytes, group: bytes) -> float:
         return 1 - (1 - self._staleness.of_entry(entry)) * (1 - self._staleness.of_group(group))
 
-    def _count(self, each: _Remembered) -> float:
-        if not each.telling:
-            return 0.0
-        faded: float = 0.5 ** ((self._seen - each.number) / self._options.half_life)
-        if each.number <= self._changed_at:
-            faded *= _BEFORE_CHANGE
-        return min(1 / each.outcome.propensity, _LARGEST_COUNT) * faded
+    def _stale_of(self, lines: Lines) -> Floats:
+        groups, entries = lines["group"].tolist(), lines["entry"].tolist()
+        of_group = {group: self._staleness.of_group(group) for group in set(groups)}
+        of_entry = {entry: self._staleness.of_entry(entry) for entry in set(entries)}
+        fresh = [(1 - of_entry[entry]) * (1 - of_group[group]) for entry, group in zip(entries, groups, strict=True)]
+        return 1 - np.array(fresh, np.float64)
+
+    def _counts(self, lines: Lines) -> Floats:
+        number = lines["number"]
+        faded = 0.5 ** ((self._seen - number) / self._options.half_life)
+        faded = np.where(number <= self._changed_at, _BEFORE_CHANGE * faded, faded)
+        counts: Floats = np.minimum(1 / lines["propensity"].astype(np.float64), _LARGEST_COUNT) * faded
+        return np.where(lines["telling"], counts, 0.0)
 
     def __repr__(self) -> str:
         return f"Learner({len(self._outcomes)} of {self._seen} outcomes, {self._changes} changes)"

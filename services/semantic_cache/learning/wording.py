@@ -29,8 +29,8 @@ class Wording:
     """Casefolded."""
     content: frozenset[str]
     """The stems of the words that carry meaning."""
-    grams: frozenset[str]
-    """Three letters in a row: alike for words that are spelt or inflected a little differently."""
+    line: str
+    """The words with a space around each."""
     asks: str
     """The first question word, or nothing."""
     closed: bool
@@ -38,15 +38,22 @@ class Wording:
     length: int
     """Words."""
 
+    @property
+    def grams(self) -> frozenset[str]:
+        """Three letters in a row: alike for words that are spelt or inflected a little differently."""
+        # Taken apart when asked for: of a lookup's texts only two are compared by them.
+        line = self.line
+        return frozenset([line[start : start + _GRAM] for start in range(len(line) - _GRAM + 1)])
+
 
 def wording(text: str) -> Wording:
     """Take `text` apart."""
     words = _WORD.findall(text.casefold())
-    line = f" {' '.join(words)} "
+    bag = frozenset(words)
     return Wording(
-        words=frozenset(words),
-        content=frozenset(_stem(word) for word in words if word not in _IDLE),
-        grams=frozenset(line[start : start + _GRAM] for start in range(len(line) - _GRAM + 1)),
+        words=bag,
+        content=frozenset([_stem(word) for word in bag - _IDLE]),
+        line=f" {' '.join(words)} ",
         asks=next((word for word in words if word in _ASKING), ""),
         closed=words[:1] != [] and words[0] in _CLOSED and words[1:2] != ["you"],
         length=len(words),
@@ -60,6 +67,8 @@ def dice(one: Set[str], other: Set[str]) -> float:
 
 
 def _stem(word: str) -> str:
+    if not word.endswith(_ENDINGS):
+        return word
     for ending in _ENDINGS:
         if len(word) > len(ending) + 3 and word.endswith(ending):
             return word[: -len(ending)]

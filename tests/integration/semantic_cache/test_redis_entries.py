@@ -8,6 +8,7 @@ from services.semantic_cache.adapters import keys
 from services.semantic_cache.adapters.redis_entries import RedisEntryStore
 from services.semantic_cache.adapters.redis_invalidations import RedisInvalidationStore
 from services.semantic_cache.entry import Kept
+from services.semantic_cache.ports import Standing
 from services.semantic_cache.scope import Scope, user_mark
 from tests.integration.memory.commands import calls_of
 from tests.integration.semantic_cache.stored import (
@@ -128,6 +129,22 @@ async def test_an_alias_replaces_nothing_that_lives(entries: RedisEntryStore) ->
     # An answer of its own is better.
     three = await keep(entries, "three")
     assert (await entries.open(key("three"))).kept == Kept(three)
+
+
+async def test_who_asks_past_aliases_gets_only_what_is_the_texts_own(entries: RedisEntryStore) -> None:
+    one = await keep(entries, "one")
+    await entries.put_alias(key("two"), alias_of("one"), TTL, "u1")
+    past = await entries.open(key("two"), past_alias=True)
+    assert (past.kept, past.standing) == (None, Standing.NONE)
+    leased = await entries.open(key("two"), 5.0, past_alias=True)
+    assert (leased.kept, leased.standing) == (None, Standing.GRANTED)
+    assert (await entries.open(key("two"), 5.0, past_alias=True)).standing is Standing.HELD
+    # To others it still leads.
+    assert (await entries.open(key("two"), 5.0)).kept == Kept(one, alias_of("one"))
+    own = entry("two", leased.asked_at)
+    assert await entries.put(key("two"), new(own, lease_token=leased.lease_token))
+    for past_alias in (True, False):
+        assert (await entries.open(key("two"), 5.0, past_alias=past_alias)).kept == Kept(own)
 
 
 async def test_an_alias_dies_with_its_target(entries: RedisEntryStore, store: Store) -> None:

@@ -82,18 +82,52 @@ async def test_a_full_redis_keeps_nothing_more_but_gives_out_and_invalidates() -
             for call in (
                 entries.put(key("second"), new(entry("second", 0), semantic=True)),
                 entries.put(key("leased"), new(entry("leased", 0), lease_token=leased.lease_token)),
-                entries.open(key("second"), lease_seconds=1.0),
             ):
                 with pytest.raises(MeshError) as raised:
                     await call
                 assert raised.value.reason is Reason.STORE_UNAVAILABLE
             assert await answer(entries, "first") == kept
+            # Nobody is held up for an answer that could not be kept.
+            for _ in range(2):
+                opened = await entries.open(key("second"), lease_seconds=1.0)
+                assert (opened.kept, opened.standing, opened.lease_token) == (None, Standing.OPEN, b"")
+            assert (await entries.open(key("leased"), lease_seconds=1.0)).standing is Standing.HELD
             await entries.release(key("leased"), leased.lease_token, 5.0)
             assert await store.execute("EXISTS", keys.lease(key("leased"))) == 0
             await invalidations.invalidate("t1", b"12345678")
             assert await entries.get_many([key("first")]) == [None]
             announced, _, complete = await invalidations.announced(cursor)
             assert ([each.mark for each in announced], complete) == ([b"12345678"], True)
+
+
+async def test_what_was_asked_in_a_full_redis_is_kept_once_it_has_room_unless_it_was_invalidated() -> None:
+    with EmbeddedRedis(options={"maxmemory-policy": "noeviction"}) as server:
+        async with connect(server.url) as store:
+            entries, invalidations = entry_store(store), RedisInvalidationStore(store, HOUR)
+            await keep(entries, "first")
+            await store.execute("CONFIG", "SET", "maxmemory", "1")
+            asked_at = (await entries.open(key("a"), lease_seconds=1.0)).asked_at
+            await store.execute("CONFIG", "SET", "maxmemory", "0")
+            assert await entries.put(key("a"), new(entry("a", asked_at)))
+            await invalidations.invalidate("t1", key("a").entry)
+            assert await answer(entries, "a") is None
+            assert not await entries.put(key("a"), new(entry("a", asked_at)))
+            assert (await entries.open(key("a"), lease_seconds=1.0)).standing is Standing.GRANTED
+
+
+async def test_a_redis_that_takes_no_writes_at_all_is_unavailable_to_who_wants_a_lease(
+    entries: RedisEntryStore, store: Store
+) -> None:
+    kept = await keep(entries, "first")
+    # As a primary that was demoted: the connection is to be made anew, not to be thought full.
+    await store.execute("CONFIG", "SET", "min-replicas-to-write", "1")
+    try:
+        assert await answer(entries, "first") == kept
+        with pytest.raises(MeshError) as raised:
+            await entries.open(key("second"), lease_seconds=1.0)
+        assert raised.value.reason is Reason.STORE_UNAVAILABLE
+    finally:
+        await store.execute("CONFIG", "SET", "min-replicas-to-write", "0")
 
 
 async def test_a_cluster_serves_as_well(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from services.semantic_cache.ports import Standing
 from tests.integration.semantic_cache.stored import HOUR, SPACE, answer, entry, entry_store, keep, key, new, ttl_ms
 
 LEASE = 5.0
+NONCE = b"a caller"
 
 
 @pytest.fixture
@@ -100,6 +101,33 @@ async def test_a_released_lease_goes_to_the_next(entries: RedisEntryStore) -> No
     assert (await entries.open(key("a"), LEASE)).standing is Standing.HELD
 
 
+async def test_a_lease_whose_grant_was_lost_is_released_by_its_callers_name(
+    entries: RedisEntryStore, store: Store
+) -> None:
+    granted = await entries.open(key("a"), LEASE, nonce=NONCE)
+    assert granted.lease_token == granted.asked_at.to_bytes(8, "big") + NONCE
+    await entries.release(key("a"), bytes(8) + b"stranger", 0.0)
+    assert (await entries.open(key("a"), LEASE)).standing is Standing.HELD
+    # It ends a lease, and can do nothing else with it.
+    assert not await entries.renew(key("a"), bytes(8) + NONCE, 60.0)
+    await entries.release(key("a"), bytes(8) + NONCE, 60.0)
+    assert (await entries.open(key("a"), LEASE)).standing is Standing.OPEN
+    # What is open is nobody's to end, whatever the token.
+    for token in (b"open", b"", bytes(8) + NONCE, granted.lease_token):
+        await entries.release(key("a"), token, 0.0)
+    assert (await entries.open(key("a"), LEASE)).standing is Standing.OPEN
+    assert await ttl_ms(store, keys.lease(key("a"))) > 50_000
+
+
+async def test_callers_have_names_of_8_bytes(entries: RedisEntryStore, store: Store) -> None:
+    for nonce in (NONCE[:-1], NONCE + b"x"):
+        with pytest.raises(ValueError, match="8 bytes"):
+            await entries.open(key("a"), LEASE, nonce=nonce)
+    # Without one, each call is another caller.
+    assert (await entries.open(key("a"), LEASE)).standing is Standing.GRANTED
+    assert (await entries.open(key("a"), LEASE)).standing is Standing.HELD
+
+
 async def test_what_is_not_for_others_lets_everyone_make_their_own(entries: RedisEntryStore, store: Store) -> None:
     leased = await entries.open(key("a"), LEASE)
     await entries.release(key("a"), leased.lease_token, 2.0)
@@ -122,6 +150,17 @@ async def test_a_grant_whose_answer_was_lost_is_given_again(store: Store) -> Non
     first, second = RedisEntryStore(store, SPACE, new_rng(7)), RedisEntryStore(store, SPACE, new_rng(7))
     granted = await first.open(key("a"), LEASE)
     assert await second.open(key("a"), LEASE) == granted
+
+
+async def test_who_asks_again_by_the_same_name_leads_still(entries: RedisEntryStore, store: Store) -> None:
+    granted = await entries.open(key("a"), LEASE, nonce=NONCE)
+    assert await entries.open(key("a"), LEASE, nonce=NONCE) == granted
+    # What it began before everything was invalidated could not be kept, so it begins anew.
+    await RedisInvalidationStore(store, HOUR).invalidate("t1", b"")
+    again = await entries.open(key("a"), LEASE, nonce=NONCE)
+    assert again.standing is Standing.GRANTED
+    assert again.asked_at > granted.asked_at
+    assert await entries.put(key("a"), new(entry("a", again.asked_at), lease_token=again.lease_token))
 
 
 async def test_leases_are_one_questions(entries: RedisEntryStore) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from libs.store.connection import Store
@@ -307,6 +308,17 @@ async def test_a_member_that_cannot_be_read_is_none(entries: RedisEntryStore, st
     for text in "ab":
         await keep(entries, text, semantic=True)
     await store.execute("HSET", MEMBERS, key("a").entry, b"short")
+    reader = Reader(entries)
+    await reader.read()
+    assert reader.known == ids("b")
+
+
+@pytest.mark.parametrize("component", [np.nan, np.inf, 0.0])
+async def test_a_member_whose_vector_has_no_direction_is_none(entries: RedisEntryStore, component: float) -> None:
+    made = await keep(entries, "a", semantic=True)
+    await keep(entries, "b", semantic=True)
+    broken = replace(member("a", made), vector=np.full(SPACE.dimension, component, np.float32))
+    assert await entries.attach(key("a"), broken, TTL)
     reader = Reader(entries)
     await reader.read()
     assert reader.known == ids("b")

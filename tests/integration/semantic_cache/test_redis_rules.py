@@ -160,6 +160,8 @@ class Play:
     async def _check(self) -> None:
         for text in TEXTS:
             expected, own = self.model.expected(text), self.model.alive(text)
+            past = (await self._entries.open(key(text), past_alias=True)).kept
+            assert (None if past is None else past.entry) == own
             kept = (await self._entries.open(key(text))).kept
             assert (None if kept is None else kept.entry) == expected
             assert await self._entries.get_many([key(text)]) == [own]

@@ -14,6 +14,7 @@ from services.semantic_cache.ports import Announcement, EntryStore, NewEntry, Ne
 from services.semantic_cache.scope import Key
 
 _OPEN: Final = b"open"
+_NONCE_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +60,19 @@ class FakeEntryStore(EntryStore):
         self._instant = 0
         self._granted = 0
 
-    async def open(self, key: Key, lease_seconds: float = 0.0) -> Opened:
+    async def open(
+        self, key: Key, lease_seconds: float = 0.0, *, past_alias: bool = False, nonce: bytes = b""
+    ) -> Opened:
+        if nonce and len(nonce) != _NONCE_BYTES:
+            raise ValueError("a nonce has 8 bytes")
         async with self._round_trip("open"):
             barred = self._floors.get((key.tenant_id, key.entry), 0)
             kept = self._read(key)
+            if past_alias and kept is not None and kept.alias is not None:
+                kept = None
             if kept is not None or lease_seconds <= 0:
                 return Opened(kept, self.instant(), barred=barred)
-            token, until = self._leases.get(key.entry, (b"", 0.0))
-            if until <= self._clock.time():
-                return self._grant(key, lease_seconds, barred)
-            if token == _OPEN:
-                return Opened(None, self.instant(), Standing.OPEN, barred=barred)
-            held = until - self._clock.time()
-            return Opened(None, self.instant(), Standing.HELD, held_seconds=held, barred=barred)
+            return self._lease(key, lease_seconds, nonce, barred)
 
     async def get_many(self, keys: Sequence[Key]) -> list[Entry | None]:
         async with self._round_trip("get_many"):
@@ -117,7 +118,9 @@ class FakeEntryStore(EntryStore):
 
     async def release(self, key: Key, lease_token: bytes, open_seconds: float) -> None:
         async with self._round_trip("release"):
-            if self._holds(key, lease_token):
+            held, until = self._leases.get(key.entry, (_OPEN, 0.0))
+            ours = held != _OPEN and held[-_NONCE_BYTES:] == lease_token[-_NONCE_BYTES:]
+            if ours and until > self._clock.time():
                 self._leases[key.entry] = _OPEN, self._clock.time() + open_seconds
 
     async def news(self, key: Key, cursor: str) -> News:
@@ -208,10 +211,23 @@ class FakeEntryStore(EntryStore):
         marks = (b"", key.entry, *entry.marks)
         return any(self._floors.get((key.tenant_id, mark), 0) > entry.asked_at for mark in marks)
 
-    def _grant(self, key: Key, lease_seconds: float, barred: int) -> Opened:
+    def _lease(self, key: Key, lease_seconds: float, nonce: bytes, barred: int) -> Opened:
+        token, until = self._leases.get(key.entry, (b"", 0.0))
+        held = until - self._clock.time()
+        begun = int.from_bytes(token[:-_NONCE_BYTES], "big")
+        # What began before everything was invalidated is not waited for.
+        if held <= 0 or (token != _OPEN and begun < self._floors.get((key.tenant_id, b""), 0)):
+            return self._grant(key, lease_seconds, nonce, barred)
+        if token == _OPEN:
+            return Opened(None, self.instant(), Standing.OPEN, barred=barred)
+        if nonce and token.endswith(nonce):
+            return Opened(None, begun, Standing.GRANTED, token, barred=barred)
+        return Opened(None, self.instant(), Standing.HELD, held_seconds=held, barred=barred)
+
+    def _grant(self, key: Key, lease_seconds: float, nonce: bytes, barred: int) -> Opened:
         self._granted += 1
         self._instant = asked_at = self.instant() + 1
-        token = asked_at.to_bytes(8, "big") + self._granted.to_bytes(8, "big")
+        token = asked_at.to_bytes(8, "big") + (nonce or self._granted.to_bytes(_NONCE_BYTES, "big"))
         self._leases[key.entry] = token, self._clock.time() + lease_seconds
         return Opened(None, asked_at, Standing.GRANTED, token, barred=barred)
 

@@ -81,6 +81,9 @@ class FakeEmbedder(Embedder):
             await clock.sleep(seconds)
         return FakeModel().embed(texts)
 
+    def forget(self) -> None:
+        self.texts.clear()
+
 
 class FakeInvalidationStore(InvalidationStore):
     """One replica's way to what all replicas announce in the entry store.

@@ -117,5 +117,5 @@ def replica(
         Keeper(Shelves(memory, store, flights, search), backlog, clock, new_rng(seed)),
         Leases(store, flights),
         InvalidationFollower(link, floors, memory, search, clock, LIFE),
-        Invalidator(link, store, floors, clock),
+        Invalidator(link, store, None, floors, clock),
     )

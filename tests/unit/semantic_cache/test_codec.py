@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from services.semantic_cache.adapters import codec, keys
 from services.semantic_cache.entry import Alias, Entry, Usage
 from services.semantic_cache.index.member import Member
+from services.semantic_cache.index.similarity import unit
 from services.semantic_cache.scope import Scope, ask
 from tests.unit.semantic_cache.properties import seeded
 
@@ -112,6 +113,19 @@ def test_a_member_comes_back() -> None:
     assert (read.entry, read.group, read.created_at, read.expires_at) == (b"e" * 20, b"g" * 8, 10.25, 12.5)
     assert np.array_equal(read.vector, vector)
     assert codec.decode_member(member.entry, codec.encode_member(member), DIMENSION + 1) is None
+
+
+@pytest.mark.parametrize("components", [(0, 0, 0, 0), (np.nan, 1, 0, 0), (1, 0, np.inf, 0), (-np.inf, 0, 0, 1)])
+def test_a_vector_that_no_index_could_take_is_no_member(components: tuple[float, ...]) -> None:
+    member = Member(b"e" * 20, b"g" * 8, np.array(components, np.float32), 10.25, 12.5)
+    assert codec.decode_member(member.entry, codec.encode_member(member), DIMENSION) is None
+
+
+@given(st.binary(min_size=40, max_size=40))
+@seeded
+def test_whatever_is_read_as_a_member_an_index_can_take(stored: bytes) -> None:
+    read = codec.decode_member(b"e" * 20, stored, DIMENSION)
+    assert read is None or np.isfinite(unit(read.vector, DIMENSION)).all()
 
 
 @given(st.text(min_size=1), st.text(min_size=1))

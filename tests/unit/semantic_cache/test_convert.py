@@ -21,10 +21,12 @@ ME = Principal("t1", "u1")
 # One for all tests: what it remembers of a caller must be of no use to another.
 QUESTIONS = convert.Questions(remembered=8)
 REQUEST_ID = str(uuid.UUID(int=1))
+SPACE = b"8 bytes."
+STAMPS = convert.Stamps(5.0, SPACE)
 
 
 def answered(outcome: Outcome, now: float = 0.0, explain: bool = False) -> pb.LookupResponse:
-    return convert.lookup_response(ME, outcome, now, 5.0, explain)
+    return convert.lookup_response(ME, outcome, now, STAMPS, explain)
 
 
 def test_a_question_is_its_callers_whatever_the_request_says() -> None:
@@ -112,10 +114,21 @@ def test_a_miss_hands_out_what_put_needs() -> None:
         receipt=response.receipt,
     )
     validation.PutValidator(3600, DIMENSION)(request)
-    terms = convert.terms(ME, request, 77.0)
+    terms = convert.terms(ME, request, 77.0, SPACE)
     assert terms.vector is not None
     assert np.allclose(terms.vector, vector_of("text"))
-    assert (terms.lease_token, terms.leased_at, terms.receipt) == (token, 77, receipt)
+    assert (terms.lease_token, terms.leased_at, terms.receipt) == (token, 77, receipt._replace(space=SPACE))
+
+
+def test_what_another_model_computed_does_not_count() -> None:
+    judged = Receipt(Ending.MISSED, 9, b"s" * 20, b"q" * 20, b"c" * 20, b"g" * 8, features=b"features")
+    response = answered(Outcome(Layer.MISS, vector=vector_of("text"), receipt=judged))
+    request = pb.PutRequest(embedding=response.embedding, receipt=response.receipt)
+    terms = convert.terms(ME, request, 77.0, b"another.")
+    assert terms.vector is None
+    assert terms.receipt is not None
+    assert (terms.receipt.candidate, terms.receipt.features, terms.receipt.asked_at) == (b"", b"", 9)
+    assert convert.terms(ME, pb.PutRequest(embedding=response.embedding), 77.0, SPACE).vector is None
 
 
 def test_a_hit_brings_no_embedding_and_a_miss_without_a_lease_none() -> None:
@@ -148,14 +161,14 @@ def test_what_lookup_wants() -> None:
 
 
 def test_the_default_time_to_live() -> None:
-    assert convert.terms(ME, pb.PutRequest(), 77.0).ttl == 77.0
-    assert convert.terms(ME, pb.PutRequest(ttl=Duration(seconds=5, nanos=500_000_000)), 77.0).ttl == 5.5
+    assert convert.terms(ME, pb.PutRequest(), 77.0, SPACE).ttl == 77.0
+    assert convert.terms(ME, pb.PutRequest(ttl=Duration(seconds=5, nanos=500_000_000)), 77.0, SPACE).ttl == 5.5
 
 
 def test_what_is_no_receipt_is_an_invalid_field() -> None:
     for sent in (b"x", b"\x02", bytes(100), Receipt(Ending.SERVED, 1, bytes(20), bytes(20)).pack(bytes(8))):
         with pytest.raises(MeshError) as raised:
-            convert.terms(ME, pb.PutRequest(receipt=sent), 1.0)
+            convert.terms(ME, pb.PutRequest(receipt=sent), 1.0, SPACE)
         assert raised.value.reason is Reason.INVALID_FIELD
 
 

@@ -79,7 +79,8 @@ class World:
         opened = await self.store.open(KEY, OPTIONS.lease_seconds)
         if opened.standing is not Standing.HELD:
             return opened
-        return await self.replicas[caller.replica].wait(KEY, opened.asked_at, caller.patience)
+        until = asyncio.get_running_loop().time() + caller.patience
+        return await self.replicas[caller.replica].wait(KEY, opened.asked_at, until)
 
     async def lead(self, caller: Caller, opened: Opened) -> None:
         self.seen.leading += 1

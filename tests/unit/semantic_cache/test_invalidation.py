@@ -28,7 +28,7 @@ class Side:
         self.memory = ExactCache(1_000_000)
         self.floors = Floors(clock, TRUST)
         self.follower = InvalidationFollower(self.link, self.floors, self.memory, None, clock, LIFE)
-        self.invalidator = Invalidator(self.link, store, self.floors, clock)
+        self.invalidator = Invalidator(self.link, store, None, self.floors, clock)
         self._store = store
         self._clock = clock
 

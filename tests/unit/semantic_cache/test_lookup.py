@@ -1,6 +1,6 @@
 import pytest
 
-from libs.core.errors import MeshError, Reason
+from libs.core.errors import Reason
 from libs.testing.clock import ManualClock
 from services.semantic_cache.judging import Verdict
 from services.semantic_cache.lookup import Layer
@@ -307,14 +307,22 @@ async def test_a_busy_model_is_a_miss_that_keeps_its_lease(cache: Replica, reaso
     assert cache.store.leased(question(REPHRASED).key)
 
 
-async def test_a_broken_model_is_no_secret_and_leaves_no_lease_behind(cache: Replica) -> None:
+async def test_a_broken_model_is_a_miss_and_the_lease_stays_with_who_makes_the_answer(cache: Replica) -> None:
     await kept(cache)
     cache.embedder.fails_with = Reason.INTERNAL
-    with pytest.raises(MeshError) as raised:
-        await cache.lookup(question(REPHRASED), max_wait=WAIT)
-    assert raised.value.reason is Reason.INTERNAL
-    await cache.backlog.work()
-    assert not cache.store.leased(question(REPHRASED).key)
+    outcome = await cache.lookup(question(REPHRASED), max_wait=WAIT)
+    assert outcome.layer is Layer.UNAVAILABLE
+    assert len(outcome.lease_token) == 16
+    # The store is not to blame: the next question is looked up as ever.
+    assert (await cache.lookup(question(ASKED))).layer is Layer.EXACT_MEMORY
+
+
+async def test_an_alias_is_not_the_same_text(cache: Replica) -> None:
+    await aliased(cache)
+    for asked in (cache, await another(cache)):
+        outcome = await asked.lookup(question(REPHRASED), exact_only=True, max_wait=WAIT)
+        assert outcome.layer in (Layer.MISS, Layer.WAITED)
+        assert outcome.entry is None
 
 
 async def test_only_who_is_willing_to_wait_gets_a_lease(cache: Replica) -> None:

@@ -114,6 +114,67 @@ async def test_each_who_waits_judges_what_landed_by_itself(world: World) -> None
 
 
 @in_world
+async def test_an_answer_of_its_own_that_came_meanwhile_is_not_hidden_by_a_similar_one(world: World) -> None:
+    await world.ask(0)
+    cache = world.replicas[1]
+    cache.embedder.slow = world.clock, 0.5
+    async with asyncio.TaskGroup() as tasks:
+        searching = tasks.create_task(cache.lookup(REPHRASED))
+        await world.clock.sleep(0.1)
+        await cache.put(REPHRASED, "its own answer")
+    for outcome in (searching.result(), await cache.lookup(REPHRASED)):
+        assert outcome.layer is Layer.EXACT_MEMORY
+        assert outcome.entry is not None
+        assert outcome.entry.answer == "its own answer"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.AUDIT, Verdict.MISS])
+def test_many_who_ask_what_is_not_served_any_more_make_one_answer(verdict: Verdict) -> None:
+    @in_world
+    async def test(world: World) -> None:
+        await world.ask(0)
+        assert (await world.ask(1, REPHRASED)).layer is Layer.SEMANTIC
+        await world.clock.sleep(1.0)
+        for cache in world.replicas:
+            cache.judge.verdicts += [verdict] * 40
+        async with asyncio.TaskGroup() as tasks:
+            asking = [tasks.create_task(world.ask(number % 3, REPHRASED)) for number in range(99)]
+        assert world.made == 2
+        answers = [outcome.entry.answer for each in asking if (outcome := each.result()).entry is not None]
+        assert answers == ["answer 2"] * 98
+
+    test()
+
+
+@in_world
+async def test_nobody_waits_longer_than_it_said(world: World) -> None:
+    await world.ask(0)
+    await world.ask(1, REPHRASED)
+    await world.clock.sleep(1.0)
+    cache = world.replicas[1]
+    cache.judge.verdicts += [Verdict.MISS] * 2
+    leading = await cache.lookup(REPHRASED, max_wait=PATIENCE)
+    assert leading.lease_token
+    begun = world.clock.monotonic()
+    outcome = await cache.lookup(REPHRASED, max_wait=2.0)
+    assert (outcome.layer, outcome.held) == (Layer.WAITED, True)
+    assert world.clock.monotonic() - begun == pytest.approx(2.0, abs=0.1)
+
+
+@in_world
+async def test_who_waits_learns_at_once_that_the_store_is_gone(world: World) -> None:
+    await world.ask(0, dies=True)
+    cache = world.replicas[1]
+    async with asyncio.TaskGroup() as tasks:
+        asking = [tasks.create_task(cache.lookup(ASKED, max_wait=PATIENCE)) for _ in range(50)]
+        await world.clock.sleep(0.5)
+        world.store.down = True
+        begun = world.clock.monotonic()
+    assert world.clock.monotonic() - begun < 1.0
+    assert all(each.result().entry is None for each in asking)
+
+
+@in_world
 async def test_a_lookup_that_is_called_off_gives_its_lease_to_the_next(world: World) -> None:
     await world.ask(0)
     cache = world.replicas[1]

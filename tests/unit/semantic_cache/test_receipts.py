@@ -23,6 +23,7 @@ receipts = st.builds(
     shares,
     st.floats(2**-100, 1, width=32),
     st.binary(max_size=512),
+    st.binary(min_size=8, max_size=8),
 )
 BEARER = bearer_of("t1", "u1")
 SOME = Receipt(Ending.SERVED, 5, bytes(20), bytes(20), b"c" * 20, b"g" * 8, 0.5, 0.25, 0.5, b"features")

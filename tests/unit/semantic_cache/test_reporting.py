@@ -24,7 +24,7 @@ class World:
         self.clock = clock
         self.store = store
         self.teacher = FakeTeacher()
-        invalidator = Invalidator(FakeInvalidationStore(store), store, Floors(clock, 0.4), clock)
+        invalidator = Invalidator(FakeInvalidationStore(store), store, None, Floors(clock, 0.4), clock)
         self.reporter = Reporter(self.teacher, invalidator)
 
     async def serve(self) -> None:
@@ -90,6 +90,8 @@ async def test_what_was_not_served_cannot_be_reported(world: World, sent: Receip
 
 async def test_what_cannot_be_learned_is_not_acknowledged(world: World) -> None:
     world.teacher.down = True
-    with pytest.raises(MeshError) as raised:
-        await world.reporter.report("t1", "request-1", receipt(Ending.SERVED), right=False)
-    assert raised.value.reason is Reason.STORE_UNAVAILABLE
+    with pytest.raises(ExceptionGroup) as raised:
+        await world.report(receipt(Ending.SERVED), right=False)
+    (error,) = raised.value.exceptions
+    assert isinstance(error, MeshError)
+    assert error.reason is Reason.STORE_UNAVAILABLE

@@ -34,7 +34,9 @@ class FakeModel(EmbeddingModel):
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
-        self.fails = False
+        self.failure: BaseException | None = None
+        self.unreadable: frozenset[str] = frozenset()
+        """Texts that make the whole batch fail; any, if there are none."""
 
     @property
     def name(self) -> str:
@@ -46,8 +48,8 @@ class FakeModel(EmbeddingModel):
 
     def embed(self, texts: Sequence[str]) -> list[Embedded]:
         self.batches.append(list(texts))
-        if self.fails:
-            raise MeshError(Reason.INTERNAL)
+        if self.failure is not None and (not self.unreadable or not self.unreadable.isdisjoint(texts)):
+            raise self.failure
         return [Embedded(vector_of(text), True) for text in texts]
 
 
@@ -65,7 +67,7 @@ class SlowExecutor(Executor):
         def do() -> None:
             try:
                 result = fn(*args, **kwargs)
-            except MeshError as error:
+            except BaseException as error:  # noqa: BLE001  # as a thread's pool does
                 future.set_exception(error)
             else:
                 future.set_result(result)

@@ -1,11 +1,12 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
 from libs.core.errors import MeshError, Reason
 from libs.testing.virtual_loop import LoopClock, run_virtual
 from services.semantic_cache.embedding.queue import BatchLimits, EmbeddingQueue
+from services.semantic_cache.ports import Embedded
 from tests.unit.semantic_cache.embedding.desk import Desk, FakeModel, SlowExecutor, desk
 
 
@@ -147,6 +148,23 @@ def test_forgotten_texts_are_read_again() -> None:
     assert at_desk(scene, BatchLimits(remembered_bytes=500)).batches == [["one"], ["two"], ["one"]]
 
 
+def test_after_forgetting_no_text_is_left_not_even_one_that_was_being_read() -> None:
+    async def scene(running: Desk) -> None:
+        await running.ask("remembered")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(running.ask("being read"))
+            await running.clock.sleep(0.005)
+            tasks.create_task(running.ask("waiting"))
+            await running.clock.sleep(0)
+            running.queue.forget()
+            assert running.queue.statistics().remembered == 0
+        assert running.queue.statistics().remembered == 0
+        await running.ask("later")
+        assert running.queue.statistics().remembered == 1
+
+    at_desk(scene)
+
+
 def test_more_than_may_wait_is_refused_and_known_texts_are_not() -> None:
     async def scene(running: Desk) -> None:
         await running.ask("known")
@@ -215,14 +233,85 @@ def test_a_model_that_all_gave_up_on_while_it_lingered_goes_on() -> None:
 
 def test_a_failed_batch_fails_its_callers_and_no_others() -> None:
     async def scene(running: Desk) -> None:
-        running.model.fails = True
+        running.model.failure = MeshError(Reason.INTERNAL)
         async with asyncio.TaskGroup() as tasks:
             fates = [tasks.create_task(running.fate("one")), tasks.create_task(running.fate("one", "two"))]
         assert [fate.result() for fate in fates] == [Reason.INTERNAL] * 2
-        running.model.fails = False
+        running.model.failure = None
         assert await running.fate("one") is None
+        assert running.queue.statistics().failed == 2
 
     at_desk(scene)
+
+
+class Panic(BaseException):
+    """What a library in Rust raises when it panics is no Exception."""
+
+
+@pytest.mark.parametrize("failure", [TypeError(), MemoryError(), StopIteration(), ZeroDivisionError(), Panic()])
+def test_no_failure_of_the_model_ends_the_queue(failure: BaseException) -> None:
+    async def scene(running: Desk) -> None:
+        running.model.failure = failure
+        assert await running.fate("one") is Reason.INTERNAL
+        assert await running.fate("two", "three") is Reason.INTERNAL
+        running.model.failure = None
+        assert await running.fate("one", "two", "three") is None
+
+    at_desk(scene)
+
+
+def test_a_model_that_answers_too_little_has_failed() -> None:
+    class Forgetful(FakeModel):
+        def embed(self, texts: Sequence[str]) -> list[Embedded]:
+            return super().embed(texts)[1:]
+
+    async def scene() -> None:
+        clock = LoopClock(asyncio.get_running_loop())
+        queue = EmbeddingQueue(Forgetful, SlowExecutor(0.010), clock, BatchLimits())
+        async with asyncio.TaskGroup() as tasks:
+            work = tasks.create_task(queue.run())
+            await clock.sleep(1)
+            for _ in range(2):
+                with pytest.raises(MeshError) as raised:
+                    await queue.embed(["one", "two"])
+                assert raised.value.reason is Reason.INTERNAL
+            work.cancel()
+
+    run_virtual(scene())
+
+
+@pytest.mark.parametrize("failure", [MeshError(Reason.INTERNAL), TypeError()])
+def test_a_text_that_cannot_be_read_fails_no_others(failure: Exception) -> None:
+    async def scene(running: Desk) -> None:
+        running.model.failure, running.model.unreadable = failure, frozenset({"bad"})
+        async with asyncio.TaskGroup() as tasks:
+            fates = [tasks.create_task(running.fate(text)) for text in ("one", "bad", "two")]
+        assert [fate.result() for fate in fates] == [None, Reason.INTERNAL, None]
+        # What was read is remembered.
+        assert await running.ask("one", "two") == 0.0
+        statistics = running.queue.statistics()
+        assert (statistics.embedded, statistics.failed) == (2, 1)
+
+    assert at_desk(scene).batches == [["one", "bad", "two"], ["one"], ["bad"], ["two"]]
+
+
+def test_whoever_gave_up_on_a_batch_that_failed_is_not_read_again_and_may_come_back() -> None:
+    async def scene(running: Desk) -> None:
+        running.model.failure, running.model.unreadable = TypeError(), frozenset({"bad"})
+        async with asyncio.TaskGroup() as tasks:
+            patient = tasks.create_task(running.fate("patient"))
+            impatient = tasks.create_task(running.ask("impatient"))
+            bad = tasks.create_task(running.fate("bad"))
+            await running.clock.sleep(0.005)
+            impatient.cancel()
+            # The batch has failed, the first was read alone, and now the last is.
+            await running.clock.sleep(0.020)
+            assert patient.result() is None
+            assert not bad.done()
+            await running.ask("impatient")
+        assert bad.result() is Reason.INTERNAL
+
+    assert at_desk(scene).batches == [["patient", "impatient", "bad"], ["patient"], ["bad"], ["impatient"]]
 
 
 def test_until_the_model_is_loaded_callers_are_sent_elsewhere() -> None:

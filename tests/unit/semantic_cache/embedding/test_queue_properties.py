@@ -76,3 +76,24 @@ def test_everybody_gets_his_own(visitors: list[Caller], limits: BatchLimits) -> 
     if limits.remembered_bytes == 100_000:
         read = [text for batch in model.batches for text in batch]
         assert len(set(read)) == len(read)
+
+
+@settings(max_examples=100, deadline=None)
+@given(callers, limits)
+def test_a_text_that_cannot_be_read_costs_the_others_nothing_but_time(
+    visitors: list[Caller], limits: BatchLimits
+) -> None:
+    async def scene() -> list[tuple[Reason | str | None, float]]:
+        async with desk(limits, seconds=_SECONDS) as running:
+            running.model.failure, running.model.unreadable = TypeError(), frozenset({"b"})
+            async with asyncio.TaskGroup() as tasks:
+                visits = [tasks.create_task(_visit(running, caller)) for caller in visitors]
+            await running.clock.sleep(1)
+            # Whatever was remembered meanwhile is right, also of those who gave up.
+            for text in {text for caller in visitors for text in caller.texts} - {"b"}:
+                await running.ask(text)
+            return [visit.result() for visit in visits]
+
+    for caller, (fate, _) in zip(visitors, run_virtual(scene()), strict=True):
+        assert fate in (Reason.INTERNAL if "b" in caller.texts else None, Reason.OVERLOADED, "gave up")
+        assert fate != "gave up" or caller.patience_ms < 10_000

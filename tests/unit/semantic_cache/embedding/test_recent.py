@@ -27,6 +27,19 @@ def test_what_is_larger_than_all_the_room_is_not_kept_and_drives_nothing_out() -
     assert recent.get("small") is EMBEDDED
 
 
+def test_half_a_character_is_kept_like_any_text() -> None:
+    recent = RecentTexts(ROOM_FOR_TWO)
+    recent.keep("\ud800", EMBEDDED)
+    assert recent.get("\ud800") is EMBEDDED
+
+
+def test_what_is_forgotten_takes_no_room() -> None:
+    recent = RecentTexts(ROOM_FOR_TWO)
+    recent.keep("one", EMBEDDED)
+    recent.forget()
+    assert (recent.get("one"), len(recent), recent.size) == (None, 0, 0)
+
+
 def test_no_room_keeps_nothing() -> None:
     recent = RecentTexts(0)
     recent.keep("text", EMBEDDED)

@@ -7,7 +7,7 @@ import pytest
 
 from libs.testing.clock import ManualClock
 from services.semantic_cache.index.indexes import Indexes, IndexLimits, ScopeIndex
-from tests.unit.semantic_cache.index.members import Broken, Held, Inline, entries, entry, filled, group, member, small
+from tests.unit.semantic_cache.index.members import Broken, Held, Inline, entries, entry, filled, member, small
 
 ONE, TWO, THREE = b"scope one", b"scope two", b"scope three"
 WITH_GRAPH = small(graph_from=20)
@@ -41,7 +41,6 @@ def test_what_is_in_one_scope_is_in_no_other() -> None:
     held.add("t2", ONE, member(3), 0.0)
     assert entries(held.of("t1", ONE).vectors, 1, count=9) == [entry(1)]
     assert not held.remove("t2", ONE, entry(1))
-    assert not held.regroup("t2", ONE, entry(1), group(5))
     assert held.remove("t1", ONE, entry(1))
     assert entries(held.of("t1", ONE).vectors, 1, count=9) == []
 
@@ -104,16 +103,6 @@ def test_a_dropped_scope_is_forgotten() -> None:
     assert held.drop("t1", ONE) == 0
     assert held.peek("t1", ONE) is None
     assert held.statistics().vectors == held.count("t1") == 4
-
-
-def test_a_dropped_tenant_is_forgotten_and_no_other() -> None:
-    held = indexes()
-    fill(held, "t1", ONE, range(3))
-    fill(held, "t1", TWO, range(4))
-    fill(held, "t2", ONE, range(5))
-    assert held.drop_tenant("t1") == 7
-    assert held.count("t1") == 0
-    assert held.statistics().vectors == held.count("t2") == 5
 
 
 def test_an_adopted_index_takes_the_place_of_what_was_there() -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import os
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,10 @@ def files(path: Path) -> int:
     return len(in_folder(path))
 
 
-def age(path: Path) -> None:
+def age(path: Path, seconds: float = 100) -> None:
     for file in in_folder(path):
         state = file.stat()
-        os.utime(file, (state.st_atime - 100, state.st_mtime - 100))
+        os.utime(file, (state.st_atime - seconds, state.st_mtime - seconds))
 
 
 async def test_a_scope_comes_back_in_another_process(tmp_path: Path) -> None:
@@ -93,8 +94,8 @@ async def test_a_scope_that_is_seated_anew_while_it_is_copied_is_saved_another_t
 async def test_what_was_never_saved_is_not_there(tmp_path: Path) -> None:
     snapshots = folder_of(tmp_path / "never made")
     assert await snapshots.load("t1", ONE) is None
-    await snapshots.forget("t1", ONE)
-    await snapshots.forget_tenant("t1")
+    assert await snapshots.forget("t1", ONE)
+    await snapshots.save(indexes(), with_graphs=False)
     assert snapshots.statistics() == (0, 0, 0, 0)
 
 
@@ -107,7 +108,7 @@ async def test_only_what_changed_is_saved_again(tmp_path: Path) -> None:
     held, snapshots = indexes(one=5, two=5), folder_of(tmp_path)
     assert await snapshots.save(held, with_graphs=True) == 2
     assert await snapshots.save(held, with_graphs=True) == 0
-    held.regroup("t1", ONE, entry(1), group(9))
+    held.add("t1", ONE, replace(member(1), group=group(9)), 0.0)
     assert await snapshots.save(held, with_graphs=True) == 1
     held.of("t1", TWO).cursor = "18-0"
     assert await snapshots.save(held, with_graphs=True) == 1
@@ -148,13 +149,12 @@ async def test_a_tenants_file_is_no_others(tmp_path: Path) -> None:
 async def test_what_is_forgotten_leaves_no_file(tmp_path: Path) -> None:
     held, snapshots = indexes(one=5, two=5), folder_of(tmp_path)
     await snapshots.save(held, with_graphs=True)
-    await snapshots.forget("t2", ONE)
-    await snapshots.forget_tenant("t2")
+    assert await snapshots.forget("t2", ONE)
     assert files(tmp_path) == 2
-    await snapshots.forget("t1", ONE)
+    assert await snapshots.forget("t1", ONE)
     assert files(tmp_path) == 1
-    await snapshots.forget_tenant("t1")
-    assert files(tmp_path) == 0
+    assert await snapshots.load("t1", ONE) is None
+    assert await snapshots.load("t1", TWO) is not None
 
 
 async def test_what_is_forgotten_while_it_is_saved_leaves_no_file(tmp_path: Path) -> None:
@@ -164,8 +164,9 @@ async def test_what_is_forgotten_while_it_is_saved_leaves_no_file(tmp_path: Path
         tasks.create_task(snapshots.save(held, with_graphs=True))
         await clock.settle()
         assert len(executor.waiting) == 1
-        held.drop_tenant("t1")
-        tasks.create_task(snapshots.forget_tenant("t1"))
+        for scope in (ONE, TWO):
+            held.drop("t1", scope)
+            tasks.create_task(snapshots.forget("t1", scope))
         for _ in range(10):
             await clock.settle()
             if executor.waiting:
@@ -190,18 +191,68 @@ async def test_the_folder_is_bounded_in_bytes(tmp_path: Path) -> None:
     assert files(tmp_path) == 2
 
 
-async def test_what_a_crash_left_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".half.part").write_bytes(b"half of it")
+async def test_what_a_crash_left_is_cleared_away_and_what_another_replica_writes_is_not(tmp_path: Path) -> None:
+    (tmp_path / ".crashed.part").write_bytes(b"half of it")
+    age(tmp_path, seconds=4_000)
+    (tmp_path / ".under way.part").write_bytes(b"half of it")
     await folder_of(tmp_path).save(indexes(one=5), with_graphs=True)
-    assert [path.suffix for path in in_folder(tmp_path)] == [".index"]
+    assert sorted(path.suffix for path in in_folder(tmp_path)) == [".index", ".part"]
+    assert (tmp_path / ".under way.part").exists()
 
 
-async def test_a_folder_that_cannot_be_written_is_counted_and_no_more(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_used_is_counted_and_no_more(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     snapshots = folder_of(tmp_path / "file")
     assert await snapshots.save(indexes(one=5), with_graphs=True) == 0
     assert await snapshots.load("t1", ONE) is None
-    assert snapshots.statistics().failed == 2
+    assert await snapshots.forget("t1", ONE)
+    # Neither written, nor listed, nor read.
+    assert snapshots.statistics().failed == 3
+
+
+async def test_files_that_cannot_be_deleted_are_counted_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await folder_of(tmp_path).save(indexes(one=5, two=5), with_graphs=True)
+
+    def read_only(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    snapshots = folder_of(tmp_path, space="model-2", files=1)
+    assert not await snapshots.forget("t1", ONE)
+    assert await snapshots.load("t1", ONE) is None
+    await snapshots.save(indexes(), with_graphs=True)
+    assert snapshots.statistics() == (0, 0, 1, 3)
+    assert files(tmp_path) == 2
+
+
+@pytest.mark.parametrize("failure", [OSError(), MemoryError()])
+async def test_what_cannot_be_read_or_written_is_counted_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    held, snapshots = indexes(one=5), folder_of(tmp_path)
+    await snapshots.save(held, with_graphs=True)
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("os.fsync", fail)
+    assert await snapshots.load("t1", ONE) is None
+    held.remove("t1", ONE, entry(1))
+    assert await snapshots.save(held, with_graphs=True) == 0
+    assert snapshots.statistics() == (1, 0, 0, 2)
+    monkeypatch.undo()
+    # What was not saved is saved the next time.
+    assert await snapshots.save(held, with_graphs=True) == 1
+
+
+async def test_a_file_that_another_replica_deletes_meanwhile_stops_nothing(tmp_path: Path) -> None:
+    # It is listed, and not there when it is looked at.
+    (tmp_path / "gone.index").symlink_to(tmp_path / "nowhere")
+    snapshots = folder_of(tmp_path)
+    assert await snapshots.save(indexes(one=5), with_graphs=True) == 1
+    assert snapshots.statistics().failed == 0
 
 
 async def test_files_are_their_owners_alone(tmp_path: Path) -> None:

@@ -68,13 +68,6 @@ def test_a_replaced_vector_is_forgotten() -> None:
     assert len(index) == 5
 
 
-def test_a_group_can_be_joined() -> None:
-    index = filled(small(), range(5))
-    assert index.regroup(entry(2), group(4))
-    assert index.nearest(unit(2), 1, 0.0)[0].group == group(4)
-    assert not index.regroup(entry(9), group(4))
-
-
 def test_a_renewed_entry_lives_longer_and_has_its_new_group() -> None:
     index = VectorIndex(small())
     index.add(member(1, expires_at=100.0), 0.0)

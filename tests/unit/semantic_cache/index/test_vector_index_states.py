@@ -49,13 +49,6 @@ class IndexAgainstDictionary(RuleBasedStateMachine):
     def remove(self, number: int) -> None:
         assert self.index.remove(entry(number)) == (self.known.pop(entry(number), None) is not None)
 
-    @rule(number=NUMBERS, other=st.integers(0, 5))
-    def regroup(self, number: int, other: int) -> None:
-        known = self.known.get(entry(number))
-        assert self.index.regroup(entry(number), group(other)) == (known is not None)
-        if known is not None:
-            known.group = group(other)
-
     @rule(seconds=st.sampled_from([0.5, 2.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds

@@ -1,11 +1,11 @@
 import math
+import tracemalloc
 
 import pytest
 
 from libs.core.rng import new_rng
 from services.semantic_cache.learning.calibration import calibrated
 from services.semantic_cache.learning.choice import Kind, LearnerOptions
-from services.semantic_cache.learning.estimate import wrong_share
 from services.semantic_cache.learning.learner import Learner
 from services.semantic_cache.learning.outcome import Outcome, Source
 from tests.unit.semantic_cache.learning.worlds import World, entry, features_of, group, learner, live
@@ -105,14 +105,68 @@ def test_the_estimate_covers_what_was_served() -> None:
 
 
 def test_an_estimate_needs_audits() -> None:
-    told = wrong_share([outcome(Source.MISS, True, 1.0), outcome(Source.FEEDBACK, True, 1.0)])
-    assert told == (None, 0.0, 1.0, 0)
+    ours = learner(1)
+    ours.observe(outcome(Source.MISS, True, 1.0))
+    ours.observe(outcome(Source.FEEDBACK, True, 1.0))
+    assert ours.wrong_share() == (None, 0.0, 1.0, 0)
 
 
 def test_rare_audits_stand_for_more() -> None:
-    told = wrong_share([outcome(Source.AUDIT, True, 0.5), outcome(Source.AUDIT, False, 0.02)])
+    ours = learner(1)
+    ours.observe(outcome(Source.AUDIT, True, 0.5))
+    ours.observe(outcome(Source.AUDIT, False, 0.02))
+    told = ours.wrong_share()
     assert told.share == pytest.approx(1 / 50)
     assert told.low <= 1 / 50 <= told.high
+
+
+def test_complaints_neither_age_what_is_known_nor_ask_for_a_calibration() -> None:
+    ours, rng = learner(6), new_rng(6)
+    live(ours, World(), 800, 0.05, rng)
+    ours.install(calibrated(ours.experience(), ours.calibration.model))
+    before, outcomes = ours.experience().counts, ours.statistics().outcomes
+    for number in range(500):
+        ours.observe(outcome(Source.FEEDBACK, True, 1.0, 10_000 + number))
+    assert not ours.due()
+    assert ours.statistics().outcomes == outcomes
+    assert ours.experience().counts == pytest.approx(before)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_false_alarm_is_recovered_from_even_where_every_answer_is_asked_for_once(seed: int) -> None:
+    """Nobody ever confirms the group of a candidate that is never seen again: only others of its kind can."""
+    ours, rng, alpha = learner(seed), new_rng(500 + seed), 0.05
+    live(ours, World(), 1_500, alpha, rng, answers=1_000_000)
+    before = live(ours, World(), 1_500, alpha, rng, answers=1_000_000)
+    alarms = ours.statistics().changes
+    while ours.statistics().changes == alarms:
+        ours.observe(outcome(Source.AUDIT, True, 0.05, rng.randrange(10_000_000, 20_000_000)))
+    live(ours, World(), 1_000, alpha, rng, answers=1_000_000)
+    after = live(ours, World(), 1_500, alpha, rng, answers=1_000_000)
+    assert after.served >= 0.6 * before.served
+    assert after.share <= alpha + 2 * math.sqrt(alpha / after.served)
+
+
+def test_a_steady_world_of_rare_answers_hardly_raises_an_alarm() -> None:
+    alarms = 0
+    for seed in range(3):
+        ours, rng = learner(seed), new_rng(600 + seed)
+        live(ours, World(), 2_500, 0.05, rng, answers=1_000_000)
+        alarms += ours.statistics().changes
+    assert alarms <= 1
+
+
+def test_a_learner_takes_little_memory() -> None:
+    """A process holds a thousand of them."""
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    ours = learner(1)
+    for number in range(8_000):
+        ours.observe(outcome(Source.MISS, number % 3 == 0, 1.0, number))
+    ours.install(calibrated(ours.experience(), ours.calibration.model))
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert held < 1_600_000
 
 
 @pytest.mark.parametrize(

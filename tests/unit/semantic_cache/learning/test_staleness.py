@@ -60,6 +60,51 @@ def test_a_complaint_counts_although_the_right_answer_is_unknown() -> None:
     assert staleness.of_entry(entry(1)) > 0.5
 
 
+def test_a_group_that_was_first_seen_after_the_change_is_not_doubted() -> None:
+    staleness = Staleness()
+    staleness.change()
+    staleness.observe(entry(1), OURS, THEIRS, p_model=0.5)
+    assert staleness.of_group(THEIRS) < 0.002
+
+
+def test_doubt_fades_as_others_turn_out_right() -> None:
+    staleness = Staleness()
+    staleness.observe(entry(1), OURS, OURS, p_model=0.01)
+    staleness.change()
+    staleness.observe(entry(2), THEIRS, THEIRS, p_model=0.01)
+    doubted, begun, confirmed = [], staleness.of_group(THEIRS), []
+    for number in range(3, 400):
+        staleness.observe(entry(number), group(number), group(number), p_model=0.01)
+        doubted.append(staleness.of_group(OURS))
+        confirmed.append(staleness.of_group(THEIRS))
+    assert doubted[0] > 0.1
+    assert doubted[-1] < 0.01
+    assert doubted == sorted(doubted, reverse=True)
+    # One outcome of its own and the others' together.
+    assert confirmed[-1] < begun / 10
+    assert confirmed[-1] < 0.001
+
+
+def test_doubt_stays_where_others_turn_out_wrong() -> None:
+    staleness = Staleness()
+    staleness.observe(entry(1), OURS, OURS, p_model=0.01)
+    staleness.change()
+    for number in range(3, 300):
+        fresh = group(number if number % 2 else 1_000 + number)
+        staleness.observe(entry(number), group(number), fresh, p_model=0.01)
+    assert staleness.of_group(OURS) > 0.25
+
+
+def test_its_own_wrong_outcomes_outweigh_what_others_show() -> None:
+    staleness = Staleness()
+    staleness.change()
+    for _ in range(3):
+        staleness.observe(entry(1), OURS, THEIRS, p_model=0.01)
+    for number in range(3, 300):
+        staleness.observe(entry(number), group(number), group(number), p_model=0.01)
+    assert staleness.of_group(OURS) > 0.5
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.floats(0, 1), st.booleans()), max_size=200))
 @seeded
 def test_beliefs_stay_probabilities_and_never_certain(steps: list[tuple[int, bool, float, bool]]) -> None:

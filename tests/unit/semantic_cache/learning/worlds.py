@@ -73,11 +73,12 @@ def live(
     alpha: float,
     rng: Rng,
     stale: Callable[[int], bool] = lambda answer: False,
+    answers: int = ANSWERS,
 ) -> Course:
     """Ask the learner `questions` times; a stale answer is wrong for every question."""
     course = Course()
     for _ in range(questions):
-        likeness, answer = rng.random(), rng.randrange(ANSWERS)
+        likeness, answer = rng.random(), rng.randrange(answers)
         wrong = stale(answer) or rng.random() < world.p_wrong(likeness)
         features = features_of(likeness, rng)
         choice = learner.decide(entry(answer), group(answer), features, alpha)
@@ -87,7 +88,7 @@ def live(
             course.wrong += wrong
             continue
         source = Source.AUDIT if choice.kind is Kind.AUDIT else Source.MISS
-        fresh = group(ANSWERS + answer) if wrong else group(answer)
+        fresh = group(answers + answer) if wrong else group(answer)
         tell(learner, Outcome(source, 0.0, entry(answer), group(answer), fresh, features,
                               choice.p_model, choice.p_wrong, choice.propensity))  # fmt: skip
     return course
