@@ -121,7 +121,7 @@ def lookup_response(
         response.lease.ttl.FromMilliseconds(round(stamps.lease_seconds * 1000))
     response.held = outcome.held
     if outcome.receipt is not None:
-        response.receipt = outcome.receipt._replace(space=stamps.space).pack(_bearer(principal))
+        response.receipt = outcome.receipt.pack(_bearer(principal), stamps.space)
     if explain and outcome.judgement is not None:
         _explain(response.explanation, outcome.judgement)
     return response

@@ -59,8 +59,8 @@ class Receipt(NamedTuple):
     space: bytes = NO_SPACE
     """The embedding space that vector and features are of, 8 bytes."""
 
-    def pack(self, bearer: bytes) -> bytes:
-        """As it travels, for `bearer` (see `bearer_of`) alone."""
+    def pack(self, bearer: bytes, space: bytes = NO_SPACE) -> bytes:
+        """As it travels, for `bearer` (see `bearer_of`) alone, from a replica whose vectors are of `space`."""
         head = _HEAD.pack(
             _VERSION,
             bearer,
@@ -73,7 +73,7 @@ class Receipt(NamedTuple):
             self.similarity,
             self.wrong_probability,
             self.propensity,
-            self.space,
+            space,
         )
         return head + self.features
 

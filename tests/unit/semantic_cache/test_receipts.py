@@ -32,7 +32,7 @@ SOME = Receipt(Ending.SERVED, 5, bytes(20), bytes(20), b"c" * 20, b"g" * 8, 0.5,
 @given(receipts)
 @seeded
 def test_what_went_out_comes_back(receipt: Receipt) -> None:
-    assert unpack(receipt.pack(BEARER), BEARER) == receipt
+    assert unpack(receipt.pack(BEARER, receipt.space), BEARER) == receipt
 
 
 @given(receipts)
@@ -43,7 +43,7 @@ def test_it_fits_into_what_the_contract_allows(receipt: Receipt) -> None:
 
 def test_without_a_candidate() -> None:
     receipt = Receipt(Ending.MISSED, 7, b"s" * 20, b"q" * 20)
-    assert unpack(receipt.pack(BEARER), BEARER) == receipt
+    assert unpack(receipt.pack(BEARER, receipt.space), BEARER) == receipt
 
 
 def test_nothing_is_no_receipt() -> None:
