@@ -65,11 +65,6 @@ class Decision:
     refused: tuple[tuple[Candidate, Guard], ...]
     """Candidates that a guard refused, and which guard."""
 
-    @property
-    def kind(self) -> Kind:
-        """What to do."""
-        return Kind.MISS if self.weighed is None else self.weighed.choice.kind
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:

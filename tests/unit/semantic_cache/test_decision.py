@@ -5,7 +5,7 @@ import pytest
 from libs.core.rng import new_rng
 from services.semantic_cache.decision import Candidate, decide, explain
 from services.semantic_cache.guards.reasons import Guard
-from services.semantic_cache.learning.choice import Kind, LearnerOptions
+from services.semantic_cache.learning.choice import LearnerOptions
 from services.semantic_cache.learning.features import NAMES
 from services.semantic_cache.learning.learner import Learner
 from tests.unit.semantic_cache.learning.worlds import entry, group
@@ -34,7 +34,7 @@ def negation_differs(question: str, other: str) -> Guard | None:
 
 def test_nothing_near_is_a_miss_with_its_reason() -> None:
     decision = decide("what now", [], learner(), ALPHA)
-    assert decision.kind is Kind.MISS
+    assert decision.weighed is None
     assert explain(decision, 0, learner(), ALPHA).reason == "nothing is near the question"
 
 
