@@ -50,15 +50,16 @@ _TOPICS: Final[dict[str, tuple[str, ...]]] = {
         "How is a subscription cancelled?",
     ),
 }
+# None to which the simulator has something of its own to say, as it has to "hello".
 _OPENINGS: Final = (
     "",
-    "Hello, ",
-    "Hi! ",
     "Please tell me: ",
     "Excuse me, ",
     "One question: ",
     "Quick question: ",
-    "Good morning, ",
+    "My question: ",
+    "Sorry, ",
+    "Just asking: ",
 )
 _SEED: Final = 1
 
