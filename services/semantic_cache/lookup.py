@@ -203,24 +203,13 @@ class Finder:
     def _use(
         self, question: Question, kept: Kept, layer: Layer, asked: Asked, asked_at: int, waited: bool = False
     ) -> Outcome:
-        alias, entry = kept.alias, kept.entry
+        alias = kept.alias
         if alias is None:
             key = question.key
             receipt = Receipt(Ending.SERVED_EXACT, asked_at, key.scope, key.entry, key.entry)
-            return Outcome(layer, entry, waited=waited, receipt=receipt)
+            return Outcome(layer, kept.entry, waited=waited, receipt=receipt)
         judgement = self._judge.judge_again(question.key.tenant_id, alias, asked.max_wrong_rate)
-        receipt = _receipt(question, asked_at, judgement, alias.target, alias.group, alias.similarity)
-        if judgement.verdict is not Verdict.SERVE:
-            return Outcome(_layer(judgement), receipt=receipt, judgement=judgement)
-        return Outcome(
-            Layer.SEMANTIC,
-            entry,
-            alias.similarity,
-            judgement.wrong_probability,
-            waited,
-            receipt=receipt,
-            judgement=judgement,
-        )
+        return _judged(question, kept.entry, alias, judgement, asked_at, waited)
 
     async def _by_meaning(self, question: Question, asked: Asked, opened: Opened) -> Outcome:
         found = await self._search(question, asked)
@@ -229,10 +218,6 @@ class Finder:
         judgement, neighbour, entry = found.judgement, found.neighbour, found.entry
         if judgement is None or neighbour is None or entry is None:
             return self._missed(Layer.MISS if judgement is None else _layer(judgement), question, opened, found)
-        # Below 1 always: equal texts are found by the exact layers, and rounding may exceed 1.
-        similarity = min(neighbour.similarity, 0.9999)
-        alias = Alias(neighbour.entry, neighbour.group, similarity, judgement.features)
-        kept = Kept(entry, alias)
         if entry.asked_at < opened.barred:
             # Somebody found it wrong for this very text.
             return self._missed(Layer.MISS, question, opened)
@@ -242,13 +227,14 @@ class Finder:
             if opened.lease_token:
                 self._backlog.offer(Release(question.key, opened.lease_token))
             return self._use(question, own, Layer.EXACT_MEMORY, asked, opened.asked_at)
+        # Below 1 always: equal texts are found by the exact layers, and rounding may exceed 1.
+        similarity = min(neighbour.similarity, 0.9999)
+        alias = Alias(neighbour.entry, neighbour.group, similarity, judgement.features)
+        kept = Kept(entry, alias)
         self._memory.put(question.key.entry, kept)
         self._backlog.offer(LeaveAlias(question.key, kept, question.scope.user_id, opened.lease_token))
         self._flights.land(question.key, kept, opened.asked_at)
-        receipt = _receipt(question, opened.asked_at, judgement, alias.target, alias.group, similarity)
-        return Outcome(
-            Layer.SEMANTIC, entry, similarity, judgement.wrong_probability, receipt=receipt, judgement=judgement
-        )
+        return _judged(question, entry, alias, judgement, opened.asked_at)
 
     async def _search(self, question: Question, asked: Asked) -> Found | None:
         semantic = self._semantic
@@ -291,6 +277,24 @@ def _to_be_made(judged: Outcome, opened: Opened) -> Outcome:
     """What was judged before the store was asked, with what only the store knows."""
     receipt = None if judged.receipt is None else judged.receipt._replace(asked_at=opened.asked_at)
     return judged._replace(lease_token=opened.lease_token, receipt=receipt)
+
+
+def _judged(
+    question: Question, entry: Entry, alias: Alias, judgement: Judgement, asked_at: int, waited: bool = False
+) -> Outcome:
+    """What becomes of an answer that was found by meaning: a hit if the judge serves it."""
+    receipt = _receipt(question, asked_at, judgement, alias.target, alias.group, alias.similarity)
+    if judgement.verdict is not Verdict.SERVE:
+        return Outcome(_layer(judgement), receipt=receipt, judgement=judgement)
+    return Outcome(
+        Layer.SEMANTIC,
+        entry,
+        alias.similarity,
+        judgement.wrong_probability,
+        waited,
+        receipt=receipt,
+        judgement=judgement,
+    )
 
 
 def _layer(judgement: Judgement) -> Layer:

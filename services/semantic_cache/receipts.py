@@ -57,9 +57,9 @@ class Receipt(NamedTuple):
     features: bytes = b""
     """What it was judged by, packed by the judge."""
     space: bytes = NO_SPACE
-    """The embedding space that vector and features are of, 8 bytes."""
+    """The embedding space that vector and features are of, 8 bytes: of the replica that packed it."""
 
-    def pack(self, bearer: bytes, space: bytes = NO_SPACE) -> bytes:
+    def pack(self, bearer: bytes, space: bytes) -> bytes:
         """As it travels, for `bearer` (see `bearer_of`) alone, from a replica whose vectors are of `space`."""
         head = _HEAD.pack(
             _VERSION,

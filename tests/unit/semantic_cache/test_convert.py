@@ -166,7 +166,7 @@ def test_the_default_time_to_live() -> None:
 
 
 def test_what_is_no_receipt_is_an_invalid_field() -> None:
-    for sent in (b"x", b"\x02", bytes(100), Receipt(Ending.SERVED, 1, bytes(20), bytes(20)).pack(bytes(8))):
+    for sent in (b"x", b"\x02", bytes(100), Receipt(Ending.SERVED, 1, bytes(20), bytes(20)).pack(bytes(8), SPACE)):
         with pytest.raises(MeshError) as raised:
             convert.terms(ME, pb.PutRequest(receipt=sent), 1.0, SPACE)
         assert raised.value.reason is Reason.INVALID_FIELD

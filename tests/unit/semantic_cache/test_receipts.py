@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from libs.core.errors import MeshError, Reason
-from services.semantic_cache.receipts import Ending, Receipt, bearer_of, unpack
+from services.semantic_cache.receipts import NO_SPACE, Ending, Receipt, bearer_of, unpack
 from tests.unit.semantic_cache.properties import seeded
 
 digests = st.binary(min_size=20, max_size=20)
@@ -38,7 +38,7 @@ def test_what_went_out_comes_back(receipt: Receipt) -> None:
 @given(receipts)
 @seeded
 def test_it_fits_into_what_the_contract_allows(receipt: Receipt) -> None:
-    assert len(receipt.pack(BEARER)) <= 1024
+    assert len(receipt.pack(BEARER, NO_SPACE)) <= 1024
 
 
 def test_without_a_candidate() -> None:
@@ -79,7 +79,7 @@ def test_any_bytes_are_a_receipt_or_an_invalid_field(sent: bytes) -> None:
     ],
 )
 def test_what_lookup_never_writes_is_refused(at: int, form: str, value: float) -> None:
-    forged = bytearray(SOME.pack(BEARER))
+    forged = bytearray(SOME.pack(BEARER, NO_SPACE))
     assert unpack(bytes(forged), BEARER) == SOME
     struct.pack_into(form, forged, at, value)
     with pytest.raises(MeshError, match="Lookup gave out"):
@@ -89,11 +89,11 @@ def test_what_lookup_never_writes_is_refused(at: int, form: str, value: float) -
 @pytest.mark.parametrize("thief", [("t2", "u1"), ("t1", "u2"), ("t1u1", ""), ("t", "1u1"), ("", "t1u1")])
 def test_nobody_else_can_bring_it_back(thief: tuple[str, str]) -> None:
     with pytest.raises(MeshError) as raised:
-        unpack(SOME.pack(BEARER), bearer_of(*thief))
+        unpack(SOME.pack(BEARER, NO_SPACE), bearer_of(*thief))
     assert raised.value.reason is Reason.INVALID_FIELD
 
 
-@pytest.mark.parametrize("sent", [SOME.pack(BEARER)[:80], SOME.pack(BEARER) + bytes(600)])
+@pytest.mark.parametrize("sent", [SOME.pack(BEARER, NO_SPACE)[:80], SOME.pack(BEARER, NO_SPACE) + bytes(600)])
 def test_too_short_and_too_long_ones_are_refused(sent: bytes) -> None:
     with pytest.raises(MeshError, match="Lookup gave out"):
         unpack(sent, BEARER)
